@@ -1,0 +1,84 @@
+import type { ByteSink } from '../bytes/byte-source.ts';
+import type { Codecs } from '../bytes/codecs.ts';
+import type { Details } from './finding.ts';
+import type { FormatName } from './format-name.ts';
+
+/**
+ * How a new image will lie in its files: decided before the first byte moves, plain data, the same on every thread.
+ * A format never writes guest bytes itself: it says where units go (`files`), how one unit is stored (`UnitEncoder`),
+ * and writes its tables and header at the end (`FormatWriter.finish`).
+ */
+export interface TargetLayout {
+  readonly format: FormatName;
+  /** Size in bytes of the guest disk: the source's, rounded up where the format must. */
+  readonly virtualSize: number;
+  /** Guest bytes that are stored together: a power of two from 512 B to 2 MiB (or the format's own block size). */
+  readonly unitSize: number;
+  /** The files of the image, in guest order. The one with `name: ''` is the image's own; it may hold no guest bytes. */
+  readonly files: readonly TargetFile[];
+  /** True when the bytes must reach the file in ascending order (a stream that cannot seek back). */
+  readonly ascending: boolean;
+  /** What the format's encoder and `finish` need to know, in the format's words. */
+  readonly parameters: Details;
+}
+
+/** One file of an image and the guest bytes it holds. */
+export interface TargetFile {
+  /** Empty for the image's own file, else the name of a file beside it. */
+  readonly name: string;
+  /** The guest bytes it holds: `[guestOffset, guestOffset + guestLength)`, multiples of `unitSize` (the end of the disk excepted). */
+  readonly guestOffset: number;
+  readonly guestLength: number;
+  /**
+   * `fixed`: the guest byte g lies verbatim at `hostOffset + (g - guestOffset)`; ranges of zeros are left unwritten.
+   * `append`: units that are not all zero are stored in guest order from `hostOffset` on, each by the encoder.
+   */
+  readonly placement: 'fixed' | 'append';
+  readonly hostOffset: number;
+}
+
+/** How one unit is stored. Made once per thread; keeps no state from unit to unit. */
+export interface UnitEncoder {
+  /** The most bytes that `encode` may put into `into`. */
+  readonly maxStoredLength: number;
+  /**
+   * Encodes the unit (all `unitSize` bytes, zero-padded at the end of the disk; not all zero).
+   * The stored bytes are in `into`, or are the unit itself when `verbatim`.
+   */
+  encode(unit: Uint8Array, guestOffset: number, into: Uint8Array): StoredUnit;
+}
+
+/** What became of one unit. */
+export interface StoredUnit {
+  readonly verbatim: boolean;
+  /** Bytes to write. */
+  readonly length: number;
+  /** The host offset is rounded up to this: a power of two, 1 for none. */
+  readonly alignment: number;
+  /** A number from 0 to 2^32 - 1 that the format gets back in `finish`. */
+  readonly detail: number;
+}
+
+/** Units that were stored: `unitCount` units from `guestOffset` on, one after the other from `hostOffset` on. */
+export interface PlacedRun {
+  /** Index into `TargetLayout.files`. */
+  readonly file: number;
+  readonly guestOffset: number;
+  readonly unitCount: number;
+  readonly hostOffset: number;
+  /** Stored bytes of each unit; above 1 unit all are verbatim and follow each other without gap. */
+  readonly storedLength: number;
+  readonly detail: number;
+}
+
+/** What `finish` gets: the data is written; tables and header are not. */
+export interface FinishContext {
+  readonly layout: TargetLayout;
+  /** One sink for each of `layout.files`. */
+  readonly sinks: readonly ByteSink[];
+  /** Every stored unit of the `append` files, in ascending guest order, in batches. Can be read once. */
+  readonly runs: AsyncIterable<readonly PlacedRun[]>;
+  /** For each file: the host offset after its last stored byte (`hostOffset` of the file when there is none). */
+  readonly ends: readonly number[];
+  readonly codecs: Codecs;
+}
