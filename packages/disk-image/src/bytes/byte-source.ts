@@ -43,9 +43,13 @@ export async function readBytes(source: ByteSource, offset: number, length: numb
 /** Throws `truncated` when `[offset, offset + length)` is not wholly inside a source of `size` bytes. */
 export function checkInside(size: number, offset: number, length: number): void {
   if (offset >= 0 && offset + length <= size) return;
-  throw new ImageError('truncated', `The file ends at byte ${size}, but bytes ${offset} to ${offset + length} are needed`, {
-    offset,
-  });
+  throw new ImageError(
+    'truncated',
+    `The file ends at byte ${size}, but bytes ${offset} to ${offset + length} are needed`,
+    {
+      offset,
+    },
+  );
 }
 
 /** A source over memory; `bytes` is not copied. */

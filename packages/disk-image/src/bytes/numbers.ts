@@ -34,7 +34,8 @@ export function fieldReader(
     u8: (at) => view.getUint8(at),
     u16: (at) => view.getUint16(at, little),
     u32: (at) => view.getUint32(at, little),
-    u64: (at, field) => safeU64(view.getBigUint64(at, little), { ...context, field, offset: (context.offset ?? 0) + at }),
+    u64: (at, field) =>
+      safeU64(view.getBigUint64(at, little), { ...context, field, offset: (context.offset ?? 0) + at }),
     bits64: (at) => view.getBigUint64(at, little),
     bytes: (at, length) => bytes.subarray(at, at + length),
   };

@@ -19,7 +19,10 @@ export const portableCodecs: Codecs = {
   compress(method, level, input, output) {
     const options = { level: Math.min(9, Math.max(0, level ?? DEFAULT_LEVEL)) as Level };
     if (method === 'zstd') {
-      throw new ImageError('unsupported', 'zstd compression is not available on this platform; choose zlib, or convert with the command line');
+      throw new ImageError(
+        'unsupported',
+        'zstd compression is not available on this platform; choose zlib, or convert with the command line',
+      );
     }
     const stored = method === 'deflate' ? deflateSync(input, options) : zlibSync(input, options);
     if (stored.length > output.length) return 0;

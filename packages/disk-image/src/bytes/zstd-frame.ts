@@ -14,14 +14,15 @@ export function zstdFrameLength(input: Uint8Array): number {
     if (end > input.length) throw new ImageError('corrupt', 'A zstd frame ends too early');
   };
   need(5);
-  if (view.getUint32(0, true) !== FRAME_MAGIC) throw new ImageError('corrupt', 'A zstd frame does not begin with its magic number');
+  if (view.getUint32(0, true) !== FRAME_MAGIC)
+    throw new ImageError('corrupt', 'A zstd frame does not begin with its magic number');
   const descriptor = view.getUint8(4);
   const singleSegment = (descriptor & 0x20) !== 0;
   const contentSizeFlag = descriptor >> 6;
   const contentSizeLength = contentSizeFlag === 0 ? (singleSegment ? 1 : 0) : 1 << contentSizeFlag;
   const dictionaryLength = [0, 1, 2, 4][descriptor & 3] ?? 0;
   let position = 5 + (singleSegment ? 0 : 1) + dictionaryLength + contentSizeLength;
-  for (let last = false; !last; ) {
+  for (let last = false; !last;) {
     need(position + 3);
     const header = view.getUint8(position) | (view.getUint8(position + 1) << 8) | (view.getUint8(position + 2) << 16);
     last = (header & 1) !== 0;

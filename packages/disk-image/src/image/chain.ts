@@ -11,7 +11,11 @@ import { describeReference } from './reference.ts';
 export const MAX_CHAIN_DEPTH: number = 64;
 
 /** Opens one layer; given by the caller so that this room needs to know no format. */
-export type LayerOpener = (source: ByteSource, formatHint: string | undefined, context: OpenContext) => Promise<DiskImage>;
+export type LayerOpener = (
+  source: ByteSource,
+  formatHint: string | undefined,
+  context: OpenContext,
+) => Promise<DiskImage>;
 
 /**
  * `top` with everything below it: each layer's `absent` extents are answered by its backing image, and by zeros below
@@ -46,7 +50,9 @@ async function followBacking(layers: DiskImage[], context: OpenContext, openLaye
 }
 
 function brokenChain(how: string, reference: ImageReference): ImageError {
-  return new ImageError('corrupt', `The chain of backing images ${how}, at ${describeReference(reference)}`, { structure: 'backing chain' });
+  return new ImageError('corrupt', `The chain of backing images ${how}, at ${describeReference(reference)}`, {
+    structure: 'backing chain',
+  });
 }
 
 async function closeAll(layers: readonly DiskImage[]): Promise<void> {
@@ -69,7 +75,8 @@ function chainedImage(layers: readonly DiskImage[]): DiskImage {
 
 async function* chainExtents(layers: readonly DiskImage[], depth: number, range: GuestRange): AsyncGenerator<Extent> {
   const layer = layers[depth];
-  const inside = layer === undefined ? 0 : Math.max(0, Math.min(range.offset + range.length, layer.virtualSize) - range.offset);
+  const inside =
+    layer === undefined ? 0 : Math.max(0, Math.min(range.offset + range.length, layer.virtualSize) - range.offset);
   if (layer !== undefined && inside > 0) {
     for await (const extent of layer.extents({ offset: range.offset, length: inside })) {
       if (extent.state === 'absent' && depth + 1 < layers.length) yield* chainExtents(layers, depth + 1, extent);
@@ -77,11 +84,22 @@ async function* chainExtents(layers: readonly DiskImage[], depth: number, range:
     }
   }
   if (inside < range.length) {
-    yield { offset: range.offset + inside, length: range.length - inside, state: 'absent', compressed: false, depth: Math.min(depth, layers.length - 1) };
+    yield {
+      offset: range.offset + inside,
+      length: range.length - inside,
+      state: 'absent',
+      compressed: false,
+      depth: Math.min(depth, layers.length - 1),
+    };
   }
 }
 
-async function readChain(layers: readonly DiskImage[], range: GuestRange, into: Uint8Array, signal?: AbortSignal): Promise<void> {
+async function readChain(
+  layers: readonly DiskImage[],
+  range: GuestRange,
+  into: Uint8Array,
+  signal?: AbortSignal,
+): Promise<void> {
   for await (const extent of normalizeExtents(range, chainExtents(layers, 0, range))) {
     const part = into.subarray(extent.offset - range.offset, extent.offset - range.offset + extent.length);
     const layer = layers[extent.depth ?? 0];

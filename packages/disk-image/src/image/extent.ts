@@ -62,7 +62,8 @@ function clip(extent: Extent, range: GuestRange): Extent {
 }
 
 function continues(first: Extent, second: Extent): boolean {
-  if (first.state !== second.state || first.compressed !== second.compressed || first.depth !== second.depth) return false;
+  if (first.state !== second.state || first.compressed !== second.compressed || first.depth !== second.depth)
+    return false;
   if (first.hostOffset === undefined || second.hostOffset === undefined) return first.hostOffset === second.hostOffset;
   return !first.compressed && first.hostOffset + first.length === second.hostOffset;
 }

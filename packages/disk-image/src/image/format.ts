@@ -105,5 +105,8 @@ export interface FormatWriter {
    */
   finish(context: FinishContext): Promise<void>;
   /** Bytes of the finished files together when `dataUnits` units hold data, stored uncompressed. */
-  measure(layout: TargetLayout, dataUnits: number): Details & { readonly required: number; readonly fullyAllocated: number };
+  measure(
+    layout: TargetLayout,
+    dataUnits: number,
+  ): Details & { readonly required: number; readonly fullyAllocated: number };
 }

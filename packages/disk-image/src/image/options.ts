@@ -6,12 +6,21 @@ export function rejectUnknownOptions(format: string, given: GivenOptions, known:
   for (const name of Object.keys(given)) {
     if (known.some((option) => option.name === name)) continue;
     const names = known.map((option) => option.name).join(', ');
-    throw new ImageError('out_of_bounds', `${format} has no option "${name}"${names === '' ? '' : `; it has ${names}`}`, { format });
+    throw new ImageError(
+      'out_of_bounds',
+      `${format} has no option "${name}"${names === '' ? '' : `; it has ${names}`}`,
+      { format },
+    );
   }
 }
 
 /** The option as one of `choices`, or `fallback` when it is not given. Throws `out_of_bounds` otherwise. */
-export function choiceOption<T extends string>(given: GivenOptions, name: string, choices: readonly T[], fallback: T): T {
+export function choiceOption<T extends string>(
+  given: GivenOptions,
+  name: string,
+  choices: readonly T[],
+  fallback: T,
+): T {
   const value = given[name];
   if (value === undefined) return fallback;
   const choice = choices.find((candidate) => candidate === value);
@@ -29,15 +38,31 @@ export function booleanOption(given: GivenOptions, name: string, fallback: boole
 }
 
 /** The option as an integer from `min` to `max`. */
-export function integerOption(given: GivenOptions, name: string, range: { readonly min: number; readonly max: number }): number | undefined {
+export function integerOption(
+  given: GivenOptions,
+  name: string,
+  range: { readonly min: number; readonly max: number },
+): number | undefined {
   const value = given[name];
   if (value === undefined) return undefined;
   const number = Number(value);
   if (value.trim() !== '' && Number.isInteger(number) && number >= range.min && number <= range.max) return number;
-  throw new ImageError('out_of_bounds', `Option ${name}=${value} is not a whole number from ${range.min} to ${range.max}`);
+  throw new ImageError(
+    'out_of_bounds',
+    `Option ${name}=${value} is not a whole number from ${range.min} to ${range.max}`,
+  );
 }
 
-const SIZE_UNITS: Readonly<Record<string, number>> = { '': 1, b: 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40, p: 2 ** 50, e: 2 ** 60 };
+const SIZE_UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  b: 1,
+  k: 2 ** 10,
+  m: 2 ** 20,
+  g: 2 ** 30,
+  t: 2 ** 40,
+  p: 2 ** 50,
+  e: 2 ** 60,
+};
 
 /** Bytes from `65536`, `64k`, `1.5G`: binary multiples, any case, an optional `iB` or `B`. Undefined when it is no size. */
 export function parseSize(text: string): number | undefined {

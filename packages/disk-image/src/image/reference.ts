@@ -24,15 +24,20 @@ export type ReferencePolicy = (reference: ImageReference) => Promise<GrantedRefe
 
 /** The default: refuses every reference. */
 export const denyReferences: ReferencePolicy = async (reference) => {
-  throw new ImageError('unsafe', `The image refers to another file (${describeReference(reference)}), and no file may be opened on its word`, {
-    structure: reference.kind,
-  });
+  throw new ImageError(
+    'unsafe',
+    `The image refers to another file (${describeReference(reference)}), and no file may be opened on its word`,
+    {
+      structure: reference.kind,
+    },
+  );
 };
 
 const MAX_SHOWN_NAME = 200;
 
 /** The reference in words, its name quoted, cut to a readable length, control characters escaped. */
 export function describeReference(reference: ImageReference): string {
-  const shown = reference.name.length > MAX_SHOWN_NAME ? `${reference.name.slice(0, MAX_SHOWN_NAME)}...` : reference.name;
+  const shown =
+    reference.name.length > MAX_SHOWN_NAME ? `${reference.name.slice(0, MAX_SHOWN_NAME)}...` : reference.name;
   return `${reference.kind.replace('-', ' ')} ${JSON.stringify(shown)}`;
 }

@@ -21,14 +21,25 @@ export const raw: Format = {
       throw new Error('assertion failed: raw bytes are never encoded');
     },
     finish: finishRaw,
-    measure: (layout, dataUnits) => ({ required: Math.min(layout.virtualSize, dataUnits * layout.unitSize), fullyAllocated: layout.virtualSize }),
+    measure: (layout, dataUnits) => ({
+      required: Math.min(layout.virtualSize, dataUnits * layout.unitSize),
+      fullyAllocated: layout.virtualSize,
+    }),
   },
 };
 
 const RAW_UNIT_SIZE = 4096;
 
 function rawInfo(source: ByteSource): ImageInfo {
-  return { format: 'raw', virtualSize: source.size, references: [], dirty: false, corrupt: false, snapshots: [], details: {} };
+  return {
+    format: 'raw',
+    virtualSize: source.size,
+    references: [],
+    dirty: false,
+    corrupt: false,
+    snapshots: [],
+    details: {},
+  };
 }
 
 function openRaw(source: ByteSource): DiskImage {
@@ -38,7 +49,10 @@ function openRaw(source: ByteSource): DiskImage {
     extents: (range) => normalizeExtents(range, rawExtents(source, range)),
     async read(offset, into, signal) {
       if (offset < 0 || offset + into.length > source.size) {
-        throw new ImageError('out_of_bounds', `Bytes ${offset} to ${offset + into.length} are outside a disk of ${source.size} bytes`);
+        throw new ImageError(
+          'out_of_bounds',
+          `Bytes ${offset} to ${offset + into.length} are outside a disk of ${source.size} bytes`,
+        );
       }
       await source.read(offset, into, signal);
     },
