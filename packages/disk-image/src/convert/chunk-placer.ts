@@ -1,0 +1,166 @@
+import type { ByteSink } from '../bytes/byte-source.ts';
+import { alignUp } from '../bytes/numbers.ts';
+import { assert } from '../errors.ts';
+import type { PlacedRun, StoredUnit, TargetFile, TargetLayout, UnitEncoder } from '../image/target.ts';
+import type { PlacementCursor } from './lane-control.ts';
+import type { ZeroBlocks } from './zero-blocks.ts';
+
+/** Puts the chunk in one guest buffer where the layout says. Reused for chunk after chunk: encode, place, write. */
+export interface ChunkPlacer {
+  /** True when chunks must be placed in guest order because units are appended. */
+  readonly ordered: boolean;
+  /** True when the bytes must be written in the same order too. */
+  readonly writesInTurn: boolean;
+  /** Encodes the units of the chunk at `guestOffset`; the scan of its zeros has been done. */
+  encode(guestOffset: number, length: number): void;
+  /** Only for ordered chunks: gives every encoded unit its host offset. */
+  place(cursor: PlacementCursor): { readonly cursor: PlacementCursor; readonly runs: readonly PlacedRun[] };
+  /** Writes what `place` placed, or the data ranges of a `fixed` file. */
+  write(): Promise<void>;
+}
+
+/** What a placer works on. */
+export interface PlacerPorts {
+  readonly layout: TargetLayout;
+  readonly encoder: UnitEncoder | undefined;
+  readonly sinks: readonly ByteSink[];
+  /** The whole chunk, zero-padded. */
+  readonly guest: Uint8Array;
+  readonly zeros: ZeroBlocks;
+}
+
+/** The placer for a layout; all files that hold guest bytes have the same placement. */
+export function chunkPlacer(ports: PlacerPorts): ChunkPlacer {
+  const holding = ports.layout.files.filter((file) => file.guestLength > 0);
+  const appends = holding.some((file) => file.placement === 'append');
+  assert(
+    holding.every((file) => (file.placement === 'append') === appends),
+    'the files of a layout are placed alike',
+  );
+  return appends ? appendingPlacer(ports) : fixedPlacer(ports);
+}
+
+function fileIndexOf(layout: TargetLayout, guestOffset: number): number {
+  const index = layout.files.findIndex(
+    (file) => guestOffset >= file.guestOffset && guestOffset < file.guestOffset + file.guestLength,
+  );
+  assert(index >= 0, 'every guest byte has its file');
+  return index;
+}
+
+function fileAndSink(ports: PlacerPorts, index: number): { readonly file: TargetFile; readonly sink: ByteSink } {
+  const file = ports.layout.files[index];
+  const sink = ports.sinks[index];
+  assert(file !== undefined && sink !== undefined, 'every file of the layout has its sink');
+  return { file, sink };
+}
+
+function fixedPlacer(ports: PlacerPorts): ChunkPlacer {
+  let chunkOffset = 0;
+  return {
+    ordered: false,
+    writesInTurn: false,
+    encode(guestOffset) {
+      chunkOffset = guestOffset;
+    },
+    place: () => {
+      throw new Error('assertion failed: a fixed layout places nothing');
+    },
+    async write() {
+      const { file, sink } = fileAndSink(ports, fileIndexOf(ports.layout, chunkOffset));
+      const base = file.hostOffset + (chunkOffset - file.guestOffset);
+      for (const range of ports.zeros.dataRanges()) {
+        await sink.write(base + range.start, ports.guest.subarray(range.start, range.end));
+      }
+    },
+  };
+}
+
+/** An encoded unit of the chunk, waiting for its place. */
+interface EncodedUnit extends StoredUnit {
+  readonly guestOffset: number;
+  /** Its bytes: a view of the guest buffer or of the encode buffer. */
+  readonly bytes: Uint8Array;
+  hostOffset: number;
+}
+
+function appendingPlacer(ports: PlacerPorts): ChunkPlacer {
+  const { layout, guest, zeros } = ports;
+  const encoder = ports.encoder;
+  assert(encoder !== undefined, 'a layout that appends has an encoder');
+  const unitSize = layout.unitSize;
+  const encoded = new Uint8Array(encoder.maxStoredLength * (guest.length / unitSize));
+  const units: EncodedUnit[] = [];
+  let fileIndex = 0;
+  return {
+    ordered: true,
+    writesInTurn: layout.ascending,
+    encode(guestOffset, length) {
+      fileIndex = fileIndexOf(layout, guestOffset);
+      units.length = 0;
+      let used = 0;
+      for (let start = 0; start < length; start += unitSize) {
+        if (!zeros.hasData(start, start + unitSize)) continue;
+        const unit = guest.subarray(start, start + unitSize);
+        const room = encoded.subarray(used, used + encoder.maxStoredLength);
+        const stored = encoder.encode(unit, guestOffset + start, room);
+        const bytes = stored.verbatim ? unit : encoded.subarray(used, used + stored.length);
+        if (!stored.verbatim) used += stored.length;
+        units.push({ ...stored, guestOffset: guestOffset + start, bytes, hostOffset: 0 });
+      }
+    },
+    place(cursor) {
+      const { file } = fileAndSink(ports, fileIndex);
+      let hostOffset = cursor.file === fileIndex ? cursor.hostOffset : file.hostOffset;
+      for (const unit of units) {
+        unit.hostOffset = alignUp(hostOffset, unit.alignment);
+        hostOffset = unit.hostOffset + unit.length;
+      }
+      return { cursor: { file: fileIndex, hostOffset }, runs: placedRuns(units, fileIndex, unitSize) };
+    },
+    write: () => writeUnits(units, fileAndSink(ports, fileIndex).sink),
+  };
+}
+
+function placedRuns(units: readonly EncodedUnit[], file: number, unitSize: number): PlacedRun[] {
+  const runs: PlacedRun[] = [];
+  for (const unit of units) {
+    const last = runs.at(-1);
+    if (last !== undefined && unit.verbatim && continuesRun(last, unit, unitSize)) {
+      runs[runs.length - 1] = { ...last, unitCount: last.unitCount + 1 };
+    } else {
+      const { guestOffset, hostOffset, detail } = unit;
+      runs.push({ file, guestOffset, unitCount: 1, hostOffset, storedLength: unit.length, detail });
+    }
+  }
+  return runs;
+}
+
+function continuesRun(run: PlacedRun, unit: EncodedUnit, unitSize: number): boolean {
+  return (
+    run.storedLength === unitSize &&
+    run.detail === unit.detail &&
+    run.guestOffset + run.unitCount * unitSize === unit.guestOffset &&
+    run.hostOffset + run.unitCount * unitSize === unit.hostOffset
+  );
+}
+
+/** Writes the units, those that lie together in memory and in the file with one call. */
+async function writeUnits(units: readonly EncodedUnit[], sink: ByteSink): Promise<void> {
+  for (let i = 0; i < units.length;) {
+    const first = units[i];
+    assert(first !== undefined, 'the unit is there');
+    let length = first.length;
+    for (i++; i < units.length; i++) {
+      const next = units[i];
+      assert(next !== undefined, 'the unit is there');
+      const together =
+        next.bytes.buffer === first.bytes.buffer &&
+        next.bytes.byteOffset === first.bytes.byteOffset + length &&
+        next.hostOffset === first.hostOffset + length;
+      if (!together) break;
+      length += next.length;
+    }
+    await sink.write(first.hostOffset, new Uint8Array(first.bytes.buffer, first.bytes.byteOffset, length));
+  }
+}

@@ -1,0 +1,126 @@
+import { throwIfAborted } from '../errors.ts';
+import type { DiskImage } from '../image/disk-image.ts';
+import type { LaneControl } from './lane-control.ts';
+import { createControlMemory, laneControl } from './lane-control.ts';
+import type { ProgressListener } from './progress.ts';
+import { progressMeter } from './progress.ts';
+import type { WorkMap } from './work-map.ts';
+import { countDataChunks, emptyWorkMap, markData } from './work-map.ts';
+
+/** The same for all lanes of one comparison; plain data. */
+export interface CompareJob {
+  readonly map: WorkMap;
+  readonly control: SharedArrayBuffer | ArrayBuffer;
+}
+
+/** What one lane compares with. */
+export interface CompareLanePorts {
+  readonly first: DiskImage;
+  readonly second: DiskImage;
+  readonly control: LaneControl;
+  /** Says that `chunks` more chunks were compared. */
+  report(chunks: number): void;
+}
+
+/** Runs the lanes of a comparison and gives the lowest offset that any of them found to differ. */
+export type CompareLaneRunner = (
+  job: CompareJob,
+  onChunks: (chunks: number) => void,
+  signal: AbortSignal | undefined,
+) => Promise<number | undefined>;
+
+/** Whether two disks hold the same guest bytes; a shorter one counts as followed by zeros. */
+export interface Comparison {
+  readonly equal: boolean;
+  /** The first guest byte that differs. */
+  readonly firstDifference: number | undefined;
+  readonly sizes: readonly [number, number];
+}
+
+/** What a comparison needs from its platform. */
+export interface ComparePorts {
+  readonly lanes: CompareLaneRunner;
+  readonly shared: boolean;
+  readonly now: () => number;
+  readonly onProgress?: ProgressListener;
+  readonly signal?: AbortSignal;
+}
+
+/** Compares two disks over everything that either of them stores. */
+export async function compareImages(first: DiskImage, second: DiskImage, ports: ComparePorts): Promise<Comparison> {
+  const virtualSize = Math.max(first.virtualSize, second.virtualSize);
+  const map = emptyWorkMap(virtualSize, 1, ports.shared);
+  await markData(map, first, ports.signal);
+  await markData(map, second, ports.signal);
+  const control = createControlMemory(ports.shared, 0, { file: 0, hostOffset: 0 });
+  const meter = progressMeter('compare', countDataChunks(map) * map.chunkSize, {
+    now: ports.now,
+    onProgress: ports.onProgress,
+  });
+  let done = 0;
+  const firstDifference = await ports.lanes(
+    { map, control },
+    (chunks) => meter.update((done += chunks) * map.chunkSize),
+    ports.signal,
+  );
+  throwIfAborted(ports.signal);
+  meter.finish();
+  return { equal: firstDifference === undefined, firstDifference, sizes: [first.virtualSize, second.virtualSize] };
+}
+
+/** One lane in this thread. */
+export function inlineCompareLanes(ports: Omit<CompareLanePorts, 'control' | 'report'>): CompareLaneRunner {
+  return async (job, onChunks, signal) => {
+    const control = laneControl(job.control, job.map);
+    return runCompareLane(job, { ...ports, control, report: onChunks }, signal);
+  };
+}
+
+const REPORT_BATCH = 16;
+
+/**
+ * Compares chunks until none is left or one differs; returns the first differing guest byte it found. Chunks are taken
+ * in ascending order, so the lowest of all lanes' answers is the first difference of the disks.
+ */
+export async function runCompareLane(
+  job: CompareJob,
+  ports: CompareLanePorts,
+  signal?: AbortSignal,
+): Promise<number | undefined> {
+  const { chunkSize } = job.map;
+  const buffers = [new Uint8Array(chunkSize), new Uint8Array(chunkSize)] as const;
+  let unreported = 0;
+  for (let taken = ports.control.take(); taken !== undefined; taken = ports.control.take()) {
+    const offset = taken.chunk * chunkSize;
+    await readPadded(ports.first, offset, buffers[0], signal);
+    await readPadded(ports.second, offset, buffers[1], signal);
+    const difference = firstDifference(buffers[0], buffers[1]);
+    if (difference >= 0) {
+      ports.control.exhaust();
+      return offset + difference;
+    }
+    if (++unreported === REPORT_BATCH) {
+      ports.report(unreported);
+      unreported = 0;
+    }
+  }
+  ports.report(unreported);
+  return undefined;
+}
+
+async function readPadded(image: DiskImage, offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void> {
+  const inside = Math.max(0, Math.min(into.length, image.virtualSize - offset));
+  if (inside > 0) await image.read(offset, into.subarray(0, inside), signal);
+  into.fill(0, inside);
+}
+
+/** Index of the first byte that differs, or -1. Both have the same length, a multiple of the block size. */
+function firstDifference(first: Uint8Array, second: Uint8Array): number {
+  const a = new Int32Array(first.buffer, first.byteOffset, first.length >> 2);
+  const b = new Int32Array(second.buffer, second.byteOffset, second.length >> 2);
+  for (let i = 0; i < a.length; i++) {
+    if (a[i] === b[i]) continue;
+    for (let at = i * 4; ; at++) if (first[at] !== second[at]) return at;
+  }
+  return -1;
+}

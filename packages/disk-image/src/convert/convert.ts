@@ -1,0 +1,152 @@
+import type { ByteSink } from '../bytes/byte-source.ts';
+import { assert, throwIfAborted } from '../errors.ts';
+import type { Format } from '../image/format.ts';
+import type { TargetLayout } from '../image/target.ts';
+import type { Checkpoint, CheckpointStore } from './checkpoint.ts';
+import { CHECKPOINT_INTERVAL } from './checkpoint.ts';
+import { contentSeed } from './content-id.ts';
+import type { WorkPorts } from './digest.ts';
+import type { ChunkResult, LaneJob } from './lane.ts';
+import { createControlMemory } from './lane-control.ts';
+import type { ConversionPlan } from './plan.ts';
+import { finalLayout } from './plan.ts';
+import { progressMeter } from './progress.ts';
+import type { CollectedState, ResultCollector } from './result-collector.ts';
+import { initialState, resultCollector } from './result-collector.ts';
+import type { RunSpool } from './run-spool.ts';
+import type { WorkMap } from './work-map.ts';
+
+/** What a conversion works with. */
+export interface ConversionPorts extends WorkPorts {
+  /** The map that was made with the plan. */
+  readonly map: WorkMap;
+  /** One for each file of the plan's layout. */
+  readonly sinks: readonly ByteSink[];
+  readonly spool: RunSpool;
+  /** False leaves the content id out, which saves the time to compute it; identifiers are then not unique. */
+  readonly digest: boolean;
+  /** The checkpoint to go on from; the sinks and the spool hold what it says. */
+  readonly resumeFrom?: CollectedState;
+  readonly checkpoints?: { readonly store: CheckpointStore; readonly planDigest: string };
+}
+
+/** What a conversion did. Plain data. */
+export interface ConversionResult {
+  /** Undefined when it was not asked for. */
+  readonly contentId: string | undefined;
+  /** Guest bytes that were not in blocks of zeros. */
+  readonly dataBytes: number;
+  /** Guest bytes of data that an earlier run had already brought over. */
+  readonly resumedFromBytes: number;
+}
+
+/**
+ * Carries out a plan: lanes copy the data, then the format writes its tables and, last, its header. Decides nothing.
+ * When it throws, the sinks hold something that does not look like an image; removing it is the caller's part.
+ */
+export async function convert(plan: ConversionPlan, target: Format, ports: ConversionPorts): Promise<ConversionResult> {
+  const writer = target.writer;
+  assert(writer !== undefined, 'a planned target can be written');
+  const start = ports.resumeFrom ?? initialState(plan.layout.files.map((file) => file.hostOffset));
+  const collector = resultCollector({
+    virtualSize: plan.source.virtualSize,
+    map: ports.map,
+    codecs: ports.codecs,
+    spool: ports.spool,
+    state: start,
+  });
+  await copy(plan, ports, { collector, start });
+  throwIfAborted(ports.signal);
+  const { ends, dataBytes } = collector.state();
+  const contentId = ports.digest ? collector.contentId() : undefined;
+  const layout = contentId === undefined ? plan.layout : finalLayout(target, plan, contentSeed(contentId));
+  await writer.finish({ layout, sinks: ports.sinks, runs: ports.spool.read(), ends, codecs: ports.codecs });
+  await writePrologue(layout, ports.sinks, writer.prologue?.(layout));
+  return { contentId, dataBytes, resumedFromBytes: start.chunksDone * plan.chunkSize };
+}
+
+async function writePrologue(
+  layout: TargetLayout,
+  sinks: readonly ByteSink[],
+  prologue: Uint8Array | undefined,
+): Promise<void> {
+  if (prologue === undefined) return;
+  const own = sinks[layout.files.findIndex((file) => file.name === '')];
+  assert(own !== undefined, 'an image has a file of its own');
+  await own.write(0, prologue);
+  await own.flush();
+}
+
+async function copy(
+  plan: ConversionPlan,
+  ports: ConversionPorts,
+  work: { readonly collector: ResultCollector; readonly start: CollectedState },
+): Promise<void> {
+  const { collector, start } = work;
+  const { map, signal, now, onProgress } = ports;
+  const meter = progressMeter('copy', plan.dataChunks * plan.chunkSize, {
+    now,
+    onProgress,
+    bytesDone: start.chunksDone * plan.chunkSize,
+  });
+  const checkpointing = checkpointer(ports, collector, plan.chunkSize);
+  const job: LaneJob = {
+    virtualSize: plan.source.virtualSize,
+    map,
+    control: createControlMemory(ports.shared, start.nextChunk, start.cursor),
+    digest: ports.digest,
+    layout: plan.layout,
+  };
+  const onResults = (results: readonly ChunkResult[]): void => {
+    collector.accept(results);
+    const { chunksDone } = collector.state();
+    meter.update(chunksDone * plan.chunkSize);
+    checkpointing.consider(chunksDone * plan.chunkSize);
+  };
+  try {
+    await ports.lanes(job, onResults, signal);
+  } finally {
+    await checkpointing.settled();
+  }
+  meter.finish();
+}
+
+/** Saves checkpoints beside the running lanes, one at a time. */
+interface Checkpointer {
+  /** Begins a checkpoint when enough has been done since the last. */
+  consider(bytesDone: number): void;
+  /** Returns when none is under way; throws when one failed. */
+  settled(): Promise<void>;
+}
+
+function checkpointer(ports: ConversionPorts, collector: ResultCollector, chunkSize: number): Checkpointer {
+  const checkpoints = ports.checkpoints;
+  let savedAt = collector.state().chunksDone * chunkSize;
+  let running: Promise<void> | undefined;
+  let failure: { readonly error: unknown } | undefined;
+  const save = async (): Promise<void> => {
+    if (checkpoints === undefined) return;
+    const state = collector.state();
+    const checkpoint: Checkpoint = { version: 1, planDigest: checkpoints.planDigest, state };
+    for (const sink of ports.sinks) await sink.flush();
+    await ports.spool.flush();
+    await checkpoints.store.save(checkpoint);
+  };
+  return {
+    consider(bytesDone) {
+      if (checkpoints === undefined || running !== undefined || bytesDone - savedAt < CHECKPOINT_INTERVAL) return;
+      savedAt = bytesDone;
+      running = save()
+        .catch((error: unknown) => {
+          failure ??= { error };
+        })
+        .finally(() => {
+          running = undefined;
+        });
+    },
+    async settled() {
+      await running;
+      if (failure !== undefined) throw failure.error;
+    },
+  };
+}

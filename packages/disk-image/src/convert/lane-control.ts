@@ -1,0 +1,107 @@
+import { ImageError } from '../errors.ts';
+import type { WorkMap } from './work-map.ts';
+import { nextDataChunk } from './work-map.ts';
+
+const NEXT = 0;
+const TURN = 1;
+const STOP = 2;
+const FILE = 3;
+const CONTROL_BYTES = 32;
+const CURSOR_AT = 16;
+/** How long a lane sleeps before it looks again whether another one has failed. */
+const STOP_POLL_MS = 100;
+
+/**
+ * What the lanes of one job share, in a few words of memory: the next chunk to take, whose turn it is to place its
+ * units, and the place where the next unit goes.
+ */
+export interface LaneControl {
+  /**
+   * Takes the next chunk with data. `from` is where the search began: the chunk after the one taken before, by
+   * whichever lane. Results put in the order `from` -> `chunk + 1` -> ... are in guest order.
+   */
+  take(): TakenChunk | undefined;
+  /** True when every earlier chunk has been placed. */
+  isMyTurn(chunk: TakenChunk): boolean;
+  /** Sleeps until it is this chunk's turn. Throws `aborted` when the job stops. */
+  waitForTurn(chunk: TakenChunk): void;
+  /** Only in one's turn: where the next unit goes. */
+  cursor(): PlacementCursor;
+  /** Only in one's turn: passes the turn on. */
+  endTurn(chunk: TakenChunk, cursor: PlacementCursor): void;
+  /** Makes every lane find that no chunk is left; what was taken is finished. */
+  exhaust(): void;
+  /** Makes every lane stop soon. */
+  stop(): void;
+  readonly stopped: boolean;
+}
+
+export interface TakenChunk {
+  readonly from: number;
+  readonly chunk: number;
+}
+
+/** The host position behind the last placed unit, in file `file` of the layout. */
+export interface PlacementCursor {
+  readonly file: number;
+  readonly hostOffset: number;
+}
+
+/** Memory for a control that starts at `nextChunk` and `cursor`. */
+export function createControlMemory(
+  shared: boolean,
+  nextChunk: number,
+  cursor: PlacementCursor,
+): SharedArrayBuffer | ArrayBuffer {
+  const memory = shared ? new SharedArrayBuffer(CONTROL_BYTES) : new ArrayBuffer(CONTROL_BYTES);
+  const words = new Int32Array(memory);
+  words[NEXT] = nextChunk;
+  words[TURN] = nextChunk;
+  words[FILE] = cursor.file;
+  new Float64Array(memory, CURSOR_AT, 1)[0] = cursor.hostOffset;
+  return memory;
+}
+
+/** The control over memory of `createControlMemory`; one for each lane. */
+export function laneControl(memory: SharedArrayBuffer | ArrayBuffer, map: WorkMap): LaneControl {
+  const words = new Int32Array(memory);
+  const hostOffset = new Float64Array(memory, CURSOR_AT, 1);
+  const checkStopped = (): void => {
+    if (Atomics.load(words, STOP) !== 0) throw new ImageError('aborted', 'The operation was stopped');
+  };
+  return {
+    take() {
+      checkStopped();
+      for (;;) {
+        const from = Atomics.load(words, NEXT);
+        const chunk = nextDataChunk(map, from);
+        if (chunk < 0) return undefined;
+        if (Atomics.compareExchange(words, NEXT, from, chunk + 1) === from) return { from, chunk };
+      }
+    },
+    isMyTurn: (chunk) => Atomics.load(words, TURN) === chunk.from,
+    waitForTurn(chunk) {
+      for (let turn = Atomics.load(words, TURN); turn !== chunk.from; turn = Atomics.load(words, TURN)) {
+        checkStopped();
+        Atomics.wait(words, TURN, turn, STOP_POLL_MS);
+      }
+    },
+    cursor: () => ({ file: Atomics.load(words, FILE), hostOffset: hostOffset[0] ?? 0 }),
+    endTurn(chunk, cursor) {
+      hostOffset[0] = cursor.hostOffset;
+      Atomics.store(words, FILE, cursor.file);
+      Atomics.store(words, TURN, chunk.chunk + 1);
+      Atomics.notify(words, TURN);
+    },
+    exhaust() {
+      Atomics.store(words, NEXT, map.chunkCount);
+    },
+    stop() {
+      Atomics.store(words, STOP, 1);
+      Atomics.notify(words, TURN);
+    },
+    get stopped() {
+      return Atomics.load(words, STOP) !== 0;
+    },
+  };
+}

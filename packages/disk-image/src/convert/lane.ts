@@ -1,0 +1,166 @@
+import type { ByteSink } from '../bytes/byte-source.ts';
+import type { Codecs } from '../bytes/codecs.ts';
+import type { DiskImage } from '../image/disk-image.ts';
+import type { PlacedRun, TargetLayout, UnitEncoder } from '../image/target.ts';
+import { chunkHeight, contentTree, LEAF_SIZE } from './content-id.ts';
+import type { LaneControl, PlacementCursor, TakenChunk } from './lane-control.ts';
+import type { ChunkPlacer } from './chunk-placer.ts';
+import { chunkPlacer } from './chunk-placer.ts';
+import { ZERO_BLOCK_SIZE, zeroBlocks } from './zero-blocks.ts';
+import type { ZeroBlocks } from './zero-blocks.ts';
+import type { WorkMap } from './work-map.ts';
+
+/** What one job is, the same for all its lanes; plain data that threads can be given. */
+export interface LaneJob {
+  /** Bytes of guest disk in the source. */
+  readonly virtualSize: number;
+  readonly map: WorkMap;
+  /** The memory of the job's `LaneControl`. */
+  readonly control: SharedArrayBuffer | ArrayBuffer;
+  readonly digest: boolean;
+  /** Where the bytes go; absent when the job only digests. */
+  readonly layout?: TargetLayout;
+}
+
+/** What one lane works with; each lane has its own. */
+export interface LanePorts {
+  readonly source: DiskImage;
+  /** One for each file of the layout. */
+  readonly sinks: readonly ByteSink[];
+  readonly encoder: UnitEncoder | undefined;
+  readonly codecs: Codecs;
+  readonly control: LaneControl;
+  /** Takes finished chunks; the lane does not touch them any more. */
+  report(results: readonly ChunkResult[]): void;
+}
+
+/** What became of one chunk, when its bytes are written. Plain data. */
+export interface ChunkResult {
+  readonly from: number;
+  /** The chunk after this one. */
+  readonly to: number;
+  /** Guest bytes that were not zero, in whole blocks. */
+  readonly dataBytes: number;
+  /** The digest of the chunk's subtree; undefined when it is all zeros or digests are not asked for. */
+  readonly digest: Uint8Array | undefined;
+  /** The cursor behind this chunk, when its units were appended. */
+  readonly cursor: PlacementCursor | undefined;
+  readonly runs: readonly PlacedRun[];
+}
+
+/** Chunks that a lane may hold encoded while it waits for its turn to place them. */
+const PENDING_CHUNKS = 4;
+/** Results are reported this many at a time: a message between threads costs as much as a small chunk. */
+const REPORT_BATCH = 16;
+
+/** One chunk in the hands of a lane: its buffers are reused for chunk after chunk. */
+interface ChunkSlot {
+  readonly guest: Uint8Array;
+  readonly zeros: ZeroBlocks;
+  readonly placer: ChunkPlacer | undefined;
+}
+
+interface PreparedChunk {
+  readonly taken: TakenChunk;
+  readonly slot: ChunkSlot;
+  readonly digest: Uint8Array | undefined;
+  readonly dataBytes: number;
+}
+
+/**
+ * Works until no chunk is left: read, find zeros, digest, encode, place, write. Decides nothing: the layout and the map
+ * have. Throws what reading, encoding or writing throws; the caller then stops the other lanes.
+ */
+export async function runLane(job: LaneJob, ports: LanePorts, signal?: AbortSignal): Promise<void> {
+  const { control } = ports;
+  const slots = Array.from({ length: PENDING_CHUNKS }, () => chunkSlot(job, ports));
+  const ordered = slots[0]?.placer?.ordered ?? false;
+  const pending: PreparedChunk[] = [];
+  const batch: ChunkResult[] = [];
+  const report = (): void => ports.report(batch.splice(0));
+  const place = async (prepared: PreparedChunk): Promise<void> => {
+    batch.push(await placeChunk(prepared, control));
+    slots.push(prepared.slot);
+    if (batch.length >= REPORT_BATCH) report();
+  };
+  for (let taken = control.take(); taken !== undefined; taken = control.take()) {
+    const slot = slots.pop();
+    if (slot === undefined) throw new Error('assertion failed: a lane has a free slot for each chunk it takes');
+    pending.push(await prepareChunk(job, ports, { taken, slot, signal }));
+    for (let first = pending[0]; first !== undefined; first = pending[0]) {
+      if (ordered && slots.length > 0 && !control.isMyTurn(first.taken)) break;
+      if (ordered) waitReporting(control, first.taken, report);
+      pending.shift();
+      await place(first);
+    }
+  }
+  for (const prepared of pending) {
+    waitReporting(control, prepared.taken, report);
+    await place(prepared);
+  }
+  report();
+}
+
+/** A lane that must sleep hands over its results first, so that a checkpoint need not wait for it. */
+function waitReporting(control: LaneControl, taken: TakenChunk, report: () => void): void {
+  if (control.isMyTurn(taken)) return;
+  report();
+  control.waitForTurn(taken);
+}
+
+function chunkSlot(job: LaneJob, ports: LanePorts): ChunkSlot {
+  const guest = new Uint8Array(job.map.chunkSize);
+  const blockSize = Math.min(ZERO_BLOCK_SIZE, job.layout?.unitSize ?? ZERO_BLOCK_SIZE);
+  const zeros = zeroBlocks(guest, blockSize, ports.codecs);
+  const placer =
+    job.layout === undefined
+      ? undefined
+      : chunkPlacer({ layout: job.layout, encoder: ports.encoder, sinks: ports.sinks, guest, zeros });
+  return { guest, zeros, placer };
+}
+
+async function prepareChunk(
+  job: LaneJob,
+  ports: LanePorts,
+  work: { readonly taken: TakenChunk; readonly slot: ChunkSlot; readonly signal: AbortSignal | undefined },
+): Promise<PreparedChunk> {
+  const { taken, slot, signal } = work;
+  const offset = taken.chunk * job.map.chunkSize;
+  const length = Math.min(job.map.chunkSize, job.virtualSize - offset);
+  await ports.source.read(offset, slot.guest.subarray(0, length), signal);
+  slot.guest.fill(0, length);
+  slot.zeros.scan(length);
+  const digest = job.digest ? chunkDigest(job, slot, ports.codecs) : undefined;
+  let dataBytes = 0;
+  for (const range of slot.zeros.dataRanges()) dataBytes += range.end - range.start;
+  slot.placer?.encode(offset, length);
+  return { taken, slot, digest, dataBytes };
+}
+
+function chunkDigest(job: LaneJob, slot: ChunkSlot, codecs: Codecs): Uint8Array | undefined {
+  if (!slot.zeros.hasData(0, slot.guest.length)) return undefined;
+  const tree = contentTree(codecs);
+  const leaves: Uint8Array[] = [];
+  const end = LEAF_SIZE * 2 ** chunkHeight(job.virtualSize, job.map.chunkSize);
+  for (let start = 0; start < end; start += LEAF_SIZE) {
+    const hasData = slot.zeros.hasData(start, start + LEAF_SIZE);
+    leaves.push(hasData ? tree.leaf(slot.guest.subarray(start, start + LEAF_SIZE)) : tree.zeros(0));
+  }
+  return tree.subtree(leaves);
+}
+
+async function placeChunk(prepared: PreparedChunk, control: LaneControl): Promise<ChunkResult> {
+  const { taken, slot, digest, dataBytes } = prepared;
+  const result = { from: taken.from, to: taken.chunk + 1, dataBytes, digest };
+  const placer = slot.placer;
+  if (placer === undefined) return { ...result, cursor: undefined, runs: [] };
+  if (!placer.ordered) {
+    await placer.write();
+    return { ...result, cursor: undefined, runs: [] };
+  }
+  const placed = placer.place(control.cursor());
+  if (placer.writesInTurn) await placer.write();
+  control.endTurn(taken, placed.cursor);
+  if (!placer.writesInTurn) await placer.write();
+  return { ...result, cursor: placed.cursor, runs: placed.runs };
+}

@@ -1,0 +1,59 @@
+import type { Codecs } from '../bytes/codecs.ts';
+
+/** The unit in which zeros are found in data: what file systems allocate, and what `qemu-img -S` takes by default. */
+export const ZERO_BLOCK_SIZE: number = 4096;
+
+/** A half-open range of bytes. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Tells data from zeros in one buffer, in blocks of `blockSize` bytes. Made once and reused: it allocates nothing. */
+export interface ZeroBlocks {
+  /** Looks at the first `length` bytes. */
+  scan(length: number): void;
+  /** After `scan`: true when any byte in the range, whose bounds are multiples of the block size, is not zero. */
+  hasData(start: number, end: number): boolean;
+  /** After `scan`: the maximal ranges of blocks with data, clipped to the scanned length. */
+  dataRanges(): Generator<ByteRange>;
+}
+
+/** Zero blocks of `buffer`, which must begin at a multiple of 4 in its memory. */
+export function zeroBlocks(buffer: Uint8Array, blockSize: number, codecs: Codecs): ZeroBlocks {
+  const words = new Int32Array(buffer.buffer, buffer.byteOffset, buffer.length >> 2);
+  const blocks = Array.from({ length: Math.ceil(buffer.length / blockSize) }, (_, i) =>
+    buffer.subarray(i * blockSize, Math.min((i + 1) * blockSize, buffer.length)),
+  );
+  const isData = new Uint8Array(blocks.length);
+  let scanned = 0;
+  const test = (index: number): boolean => {
+    if (words[(index * blockSize) >> 2] !== 0) return true;
+    const block = blocks[index];
+    if (block === undefined) return false;
+    const inside = scanned - index * blockSize;
+    return !codecs.isZero(inside < block.length ? block.subarray(0, inside) : block);
+  };
+  return {
+    scan(length) {
+      scanned = length;
+      const count = Math.ceil(length / blockSize);
+      for (let i = 0; i < count; i++) isData[i] = test(i) ? 1 : 0;
+      isData.fill(0, count);
+    },
+    hasData(start, end) {
+      const last = Math.min(Math.ceil(end / blockSize), isData.length);
+      for (let i = start / blockSize; i < last; i++) if (isData[i] === 1) return true;
+      return false;
+    },
+    *dataRanges() {
+      const count = Math.ceil(scanned / blockSize);
+      for (let i = 0; i < count; i++) {
+        if (isData[i] === 0) continue;
+        const first = i;
+        while (i + 1 < count && isData[i + 1] === 1) i++;
+        yield { start: first * blockSize, end: Math.min((i + 1) * blockSize, scanned) };
+      }
+    },
+  };
+}
