@@ -1,0 +1,12 @@
+/** The 16 bytes as a GUID in text, first three groups little-endian (UEFI specification, appendix A; MS-DTYP 2.3.4). */
+export function guidText(bytes: Uint8Array): string {
+  return uuidText(Uint8Array.from(GUID_BYTE_ORDER, (at) => bytes[at] ?? 0));
+}
+
+/** The 16 bytes as a UUID in text, all groups big-endian (RFC 9562, section 4). */
+export function uuidText(bytes: Uint8Array): string {
+  const hex = Array.from(bytes.subarray(0, 16), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+}
+
+const GUID_BYTE_ORDER = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
