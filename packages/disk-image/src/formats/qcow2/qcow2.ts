@@ -1,0 +1,13 @@
+import type { Format } from '../../image/format.ts';
+import { examineQcow2 } from './examine.ts';
+import { hasQcow2Magic } from './header.ts';
+import { openQcow2 } from './open.ts';
+
+/** QEMU's image format, versions 2 and 3. `docs/formats/qcow2.md` names each structure and the source of each fact. */
+export const qcow2: Format = {
+  name: 'qcow2',
+  aliases: ['qcow2v3', 'qcow3'],
+  probe: ({ head }) => hasQcow2Magic(head),
+  examine: examineQcow2,
+  open: openQcow2,
+};
