@@ -1,0 +1,62 @@
+import type { ContentDigest, DiskImage, ProgressListener, WorkPorts } from '@diskmorph/disk-image';
+import { clippedImage, digestImage, inlineLanes, verifyContent } from '@diskmorph/disk-image';
+import type { ImageFile } from './image-file.ts';
+import { openImageFile } from './image-file.ts';
+import { laneCount } from './lane-count.ts';
+import { nodeCodecs } from './native-codecs.ts';
+import { digestLanes } from './worker-lanes.ts';
+
+/** How a long read of a file is done. */
+export interface FileWork {
+  readonly workers?: number;
+  readonly onProgress?: ProgressListener;
+  readonly signal?: AbortSignal;
+}
+
+/** The content id of an image file. */
+export async function digestFile(file: ImageFile, work: FileWork = {}): Promise<ContentDigest> {
+  const image = await openImageFile(file);
+  try {
+    return await digestImage(image, await workPorts(image, file, work));
+  } finally {
+    await image.close();
+  }
+}
+
+/** Reads a written image back and compares it with what its source held. Throws `corrupt` when they differ. */
+export async function verifyFile(
+  file: ImageFile,
+  expected: { readonly contentId: string; readonly virtualSize: number },
+  work: FileWork = {},
+): Promise<ContentDigest> {
+  const image = await openImageFile(file);
+  try {
+    const ports = await workPorts(clippedImage(image, Math.min(image.virtualSize, expected.virtualSize)), file, work);
+    return await verifyContent(image, expected, ports);
+  } finally {
+    await image.close();
+  }
+}
+
+async function workPorts(image: DiskImage, file: ImageFile, work: FileWork): Promise<WorkPorts> {
+  const codecs = nodeCodecs();
+  const count = laneCount(await dataBytes(image), work.workers);
+  return {
+    codecs,
+    shared: true,
+    now: () => performance.now(),
+    lanes:
+      count === 0 ? inlineLanes({ source: image, sinks: [], encoder: undefined, codecs }) : digestLanes(count, file),
+    ...(work.onProgress === undefined ? {} : { onProgress: work.onProgress }),
+    ...(work.signal === undefined ? {} : { signal: work.signal }),
+  };
+}
+
+/** Guest bytes that the image stores. */
+export async function dataBytes(image: DiskImage): Promise<number> {
+  let bytes = 0;
+  for await (const extent of image.extents({ offset: 0, length: image.virtualSize })) {
+    if (extent.state === 'data') bytes += extent.length;
+  }
+  return bytes;
+}

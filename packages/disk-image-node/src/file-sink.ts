@@ -1,0 +1,65 @@
+import { closeSync, constants, fdatasync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { promisify } from 'node:util';
+import type { ByteSink } from '@diskmorph/disk-image';
+import { ioError } from './io-error.ts';
+import type { SystemCalls } from './system-calls.ts';
+import { systemCalls } from './system-calls.ts';
+
+const syncData = promisify(fdatasync);
+const ZERO_PIECE = new Uint8Array(65536);
+const OWNER_AND_OTHERS_READ = 0o644;
+
+/**
+ * The file at `path` as a sink, created when it is not there, kept as it is when it is. Writes are synchronous, a
+ * flush is not. `shownName` stands for the path in messages.
+ */
+export function openFileSink(path: string, shownName: string, system: SystemCalls = systemCalls()): ByteSink {
+  const attempt = <T>(doing: string, action: () => T): T => {
+    try {
+      return action();
+    } catch (error) {
+      throw ioError(`Cannot ${doing} ${shownName}`, error);
+    }
+  };
+  const fd = attempt('create', () => openSync(path, constants.O_RDWR | constants.O_CREAT, OWNER_AND_OTHERS_READ));
+  const write = (offset: number, bytes: Uint8Array): void => {
+    for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
+  };
+  return {
+    async write(offset, bytes) {
+      attempt('write', () => write(offset, bytes));
+    },
+    async zero(offset, length) {
+      attempt('write', () => zeroRange({ fd, system, write }, offset, length));
+    },
+    async truncate(size) {
+      attempt('resize', () => ftruncateSync(fd, size));
+    },
+    async flush() {
+      await syncData(fd).catch((error: unknown) => {
+        throw ioError(`Cannot flush ${shownName}`, error);
+      });
+    },
+    async close() {
+      closeSync(fd);
+    },
+  };
+}
+
+interface ZeroTarget {
+  readonly fd: number;
+  readonly system: SystemCalls;
+  readonly write: (offset: number, bytes: Uint8Array) => void;
+}
+
+function zeroRange(target: ZeroTarget, offset: number, length: number): void {
+  const end = offset + length;
+  const size = fstatSync(target.fd).size;
+  const inside = Math.min(end, size);
+  if (inside > offset && !target.system.punchHole(target.fd, offset, inside - offset)) {
+    for (let at = offset; at < inside; at += ZERO_PIECE.length) {
+      target.write(at, ZERO_PIECE.subarray(0, Math.min(ZERO_PIECE.length, inside - at)));
+    }
+  }
+  if (end > size) ftruncateSync(target.fd, end);
+}

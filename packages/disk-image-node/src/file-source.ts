@@ -1,0 +1,107 @@
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
+import type { ByteSource, HoleFinder } from '@diskmorph/disk-image';
+import { ImageError, throwIfAborted } from '@diskmorph/disk-image';
+import { blockDeviceSize } from './block-device.ts';
+import { ioError } from './io-error.ts';
+import type { SystemCalls } from './system-calls.ts';
+import { systemCalls } from './system-calls.ts';
+
+/**
+ * A file or block device as a source, read with asynchronous calls: for threads that must stay responsive.
+ * Throws `io` when it cannot be opened and `unsupported` for what is neither (a pipe, a directory, a terminal).
+ */
+export async function openFileSource(path: string): Promise<ByteSource> {
+  const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {
+    throw ioError(`Cannot open ${path}`, error);
+  });
+  try {
+    const size = sourceSize(path, handle.fd);
+    return { size, ...holesOf(handle.fd, size), read: asyncRead(handle, path, size), close: () => handle.close() };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+function asyncRead(handle: FileHandle, path: string, size: number): ByteSource['read'] {
+  return async (offset, into, signal) => {
+    throwIfAborted(signal);
+    for (let done = 0; done < into.length;) {
+      const { bytesRead } = await handle.read(into, done, into.length - done, offset + done).catch((error: unknown) => {
+        throw ioError(`Cannot read ${path}`, error);
+      });
+      if (bytesRead === 0) throw endOfFile(path, size, { start: offset, end: offset + into.length });
+      done += bytesRead;
+    }
+  };
+}
+
+/** The same with synchronous calls: for lanes of work that have a thread of their own. */
+export function openFileSourceSync(path: string): ByteSource {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    throw ioError(`Cannot open ${path}`, error);
+  }
+  try {
+    const size = sourceSize(path, fd);
+    const read: ByteSource['read'] = async (offset, into, signal) => {
+      throwIfAborted(signal);
+      readFully({ fd, path, size }, offset, into);
+    };
+    return { size, ...holesOf(fd, size), read, close: async () => closeSync(fd) };
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+function readFully(file: { fd: number; path: string; size: number }, offset: number, into: Uint8Array): void {
+  for (let done = 0; done < into.length;) {
+    let bytesRead: number;
+    try {
+      bytesRead = readSync(file.fd, into, done, into.length - done, offset + done);
+    } catch (error) {
+      throw ioError(`Cannot read ${file.path}`, error);
+    }
+    if (bytesRead === 0) throw endOfFile(file.path, file.size, { start: offset, end: offset + into.length });
+    done += bytesRead;
+  }
+}
+
+function endOfFile(path: string, size: number, range: { start: number; end: number }): ImageError {
+  return new ImageError(
+    'truncated',
+    `${path} ends at byte ${size}, but bytes ${range.start} to ${range.end} are needed`,
+    {
+      offset: range.start,
+    },
+  );
+}
+
+function sourceSize(path: string, fd: number): number {
+  const stats = fstatSync(fd);
+  if (stats.isFile()) return stats.size;
+  if (stats.isBlockDevice()) return blockDeviceSize(fd, path);
+  throw new ImageError('unsupported', `${path} is neither a file nor a block device`);
+}
+
+function holesOf(fd: number, size: number): { readonly holes?: HoleFinder } {
+  const holes = holeFinder(fd, size, systemCalls());
+  return holes === undefined ? {} : { holes };
+}
+
+/** Finds holes with the system's calls, or undefined where the file system cannot tell. */
+export function holeFinder(fd: number, size: number, system: SystemCalls): HoleFinder | undefined {
+  if (system.nextData(fd, 0) === null) return undefined;
+  return {
+    nextData(offset) {
+      const found = system.nextData(fd, offset);
+      if (found === null) return { start: offset, end: size };
+      return found;
+    },
+  };
+}

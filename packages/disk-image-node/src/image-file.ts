@@ -1,0 +1,85 @@
+import type { ByteSource, DiskImage, Format, OpenContext } from '@diskmorph/disk-image';
+import {
+  findFormat,
+  formats,
+  ImageError,
+  openChain,
+  PROBE_HEAD_SIZE,
+  PROBE_TAIL_SIZE,
+  readBytes,
+} from '@diskmorph/disk-image';
+import { openFileSource, openFileSourceSync } from './file-source.ts';
+import { nodeCodecs } from './native-codecs.ts';
+import type { ReferenceRules, SourceOpener } from './reference-rules.ts';
+import { noReferences, referencePolicy } from './reference-rules.ts';
+
+/** An image file and how to read it; plain data. */
+export interface ImageFile {
+  readonly path: string;
+  /** The format's name. Never guessed from the content unless the caller asked `detectFormat` to. */
+  readonly format: string;
+  /** Read this internal snapshot (id or name) instead of the current state. */
+  readonly snapshot?: string;
+  /** Which other files it may name; none when absent. */
+  readonly references?: ReferenceRules;
+}
+
+/** Opens the image with everything it stands on, as its format says. */
+export function openImageFile(file: ImageFile): Promise<DiskImage> {
+  return openWith(file, openFileSource);
+}
+
+/** The same with synchronous file access: for lanes of work that have a thread of their own. */
+export function openImageFileSync(file: ImageFile): Promise<DiskImage> {
+  return openWith(file, async (path) => openFileSourceSync(path));
+}
+
+async function openWith(file: ImageFile, openSource: SourceOpener): Promise<DiskImage> {
+  const format = requireFormat(file.format);
+  const references = referencePolicy(file.references ?? noReferences, file.path, openSource);
+  const context = { codecs: nodeCodecs(), references };
+  const own = file.snapshot === undefined ? context : { ...context, snapshot: file.snapshot };
+  const top = await openLayer(format, await openSource(file.path), own);
+  return openChain(top, context, async (source, hint, layerContext) =>
+    openLayer(hint === undefined ? await detect(source) : requireFormat(hint), source, layerContext),
+  );
+}
+
+async function openLayer(format: Format, source: ByteSource, context: OpenContext): Promise<DiskImage> {
+  try {
+    if (format.open !== undefined) return await format.open(source, context);
+    throw new ImageError('unsupported', `${format.name} images are recognised but cannot be read`, {
+      format: format.name,
+    });
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+/** The format of that name or alias. Throws `unsupported`, naming those there are. */
+export function requireFormat(name: string): Format {
+  const format = findFormat(name);
+  if (format !== undefined) return format;
+  const names = formats.map((known) => known.name).join(', ');
+  throw new ImageError('unsupported', `"${name}" is not a known image format; known are ${names}`);
+}
+
+/** The first format whose signature the file bears; raw when none does. */
+export async function detectFormat(path: string): Promise<Format> {
+  const source = await openFileSource(path);
+  try {
+    return await detect(source);
+  } finally {
+    await source.close();
+  }
+}
+
+async function detect(source: ByteSource): Promise<Format> {
+  const headSize = Math.min(source.size, PROBE_HEAD_SIZE);
+  const tailSize = Math.min(source.size, PROBE_TAIL_SIZE);
+  const head = await readBytes(source, 0, headSize);
+  const tail = await readBytes(source, source.size - tailSize, tailSize);
+  const found = formats.find((format) => format.probe({ size: source.size, head, tail }));
+  return found ?? requireFormat('raw');
+}

@@ -1,0 +1,11 @@
+export * from './compare-files.ts';
+export * from './convert-file.ts';
+export type { FileWork } from './digest-file.ts';
+export { digestFile, verifyFile } from './digest-file.ts';
+export { openFileSink } from './file-sink.ts';
+export { openFileSource } from './file-source.ts';
+export type { ImageFile } from './image-file.ts';
+export { detectFormat, openImageFile, requireFormat } from './image-file.ts';
+export { nodeCodecs } from './native-codecs.ts';
+export type { ReferenceRules } from './reference-rules.ts';
+export { noReferences } from './reference-rules.ts';

@@ -1,0 +1,79 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import type { CompareJob, DiskImage, LaneJob } from '@diskmorph/disk-image';
+import { clippedImage, laneControl, runCompareLane, runLane } from '@diskmorph/disk-image';
+import { openFileSink } from './file-sink.ts';
+import type { ImageFile } from './image-file.ts';
+import { openImageFileSync } from './image-file.ts';
+import { encoderFor } from './layout-encoder.ts';
+import type { LaneMessage } from './lane-message.ts';
+import { packError } from './lane-message.ts';
+import { nodeCodecs } from './native-codecs.ts';
+
+/** What a lane's thread is started with; plain data and shared memory. */
+export type LaneWork =
+  | {
+      readonly kind: 'copy';
+      readonly source: ImageFile;
+      readonly job: LaneJob;
+      readonly targetPaths: readonly string[];
+    }
+  | { readonly kind: 'digest'; readonly source: ImageFile; readonly job: LaneJob }
+  | { readonly kind: 'compare'; readonly first: ImageFile; readonly second: ImageFile; readonly job: CompareJob };
+
+const work = workerData as LaneWork;
+const codecs = nodeCodecs();
+const send = (message: LaneMessage): void => parentPort?.postMessage(message);
+
+try {
+  if (work.kind === 'copy') await copyLane(work);
+  else if (work.kind === 'digest') await digestLane(work);
+  else await compareLane(work);
+} catch (error) {
+  send({ kind: 'failed', error: packError(error) });
+}
+
+async function copyLane({ source, job, targetPaths }: LaneWork & { readonly kind: 'copy' }): Promise<void> {
+  const image = await openImageFileSync(source);
+  const sinks = targetPaths.map((path) => openFileSink(path, 'the target'));
+  try {
+    await moveBytes(image, job, { sinks, encoder: job.layout === undefined ? undefined : encoderFor(job.layout) });
+  } finally {
+    await closeAll([image, ...sinks]);
+  }
+}
+
+async function digestLane({ source, job }: LaneWork & { readonly kind: 'digest' }): Promise<void> {
+  const image = await openImageFileSync(source);
+  try {
+    await moveBytes(clippedImage(image, job.virtualSize), job, { sinks: [], encoder: undefined });
+  } finally {
+    await image.close();
+  }
+}
+
+async function moveBytes(
+  source: DiskImage,
+  job: LaneJob,
+  target: Pick<Parameters<typeof runLane>[1], 'sinks' | 'encoder'>,
+): Promise<void> {
+  const control = laneControl(job.control, job.map);
+  await runLane(job, { ...target, source, codecs, control, report: (results) => send({ kind: 'results', results }) });
+  send({ kind: 'done', difference: undefined });
+}
+
+async function compareLane(compare: LaneWork & { readonly kind: 'compare' }): Promise<void> {
+  const first = await openImageFileSync(compare.first);
+  const second = await openImageFileSync(compare.second);
+  try {
+    const control = laneControl(compare.job.control, compare.job.map);
+    const report = (chunks: number): void => send({ kind: 'chunks', chunks });
+    const difference = await runCompareLane(compare.job, { first, second, control, report });
+    send({ kind: 'done', difference });
+  } finally {
+    await closeAll([first, second]);
+  }
+}
+
+async function closeAll(closable: readonly { close(): Promise<void> }[]): Promise<void> {
+  await Promise.all(closable.map((one) => one.close()));
+}
