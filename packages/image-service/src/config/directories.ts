@@ -1,0 +1,56 @@
+import { constants } from 'node:fs';
+import { access, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Configuration } from './load.ts';
+import { OPTIONS, STORE_OPTIONS } from './options.ts';
+import type { ConfigurationProblem } from './problem.ts';
+import { ConfigurationError } from './problem.ts';
+import { SINGLE_STORE_ID } from './stores.ts';
+
+interface NeededDirectory {
+  readonly section: string;
+  readonly option: string;
+  readonly path: string;
+}
+
+/** Makes sure that every configured directory is there and can be written. Throws `ConfigurationError` naming each that is not. */
+export async function checkDirectories(configuration: Configuration): Promise<void> {
+  const problems: ConfigurationProblem[] = [];
+  for (const needed of neededDirectories(configuration)) {
+    const message = await directoryFault(needed.path);
+    if (message === undefined) continue;
+    problems.push({ section: needed.section, option: needed.option, value: needed.path, message });
+  }
+  if (problems.length > 0) throw new ConfigurationError(problems);
+}
+
+function neededDirectories(configuration: Configuration): readonly NeededDirectory[] {
+  const multiStore = configuration.enabledBackends !== undefined;
+  const needed = [place(multiStore ? OPTIONS.tasksStoreDatadir : OPTIONS.taskWorkDir, configuration.workDir)];
+  if (multiStore && configuration.stagingStoreDatadir !== undefined) {
+    needed.push(place(OPTIONS.stagingStoreDatadir, configuration.stagingStoreDatadir));
+  }
+  for (const store of configuration.stores) {
+    const section = store.id === SINGLE_STORE_ID && !multiStore ? OPTIONS.singleStoreDatadir.section : store.id;
+    needed.push(place({ section, name: STORE_OPTIONS.datadir.name }, store.datadir));
+  }
+  needed.push(place(OPTIONS.stateDatabase, dirname(configuration.databasePath)));
+  return needed;
+}
+
+function place(option: { readonly section: string; readonly name: string }, path: string): NeededDirectory {
+  return { section: option.section, option: option.name, path };
+}
+
+async function directoryFault(path: string): Promise<string | undefined> {
+  try {
+    if (!(await stat(path)).isDirectory()) return 'is not a directory';
+    await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
+    return undefined;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'ENOENT') return 'the directory does not exist';
+    if (code === 'EACCES' || code === 'EROFS') return 'the directory cannot be written';
+    return error instanceof Error ? error.message : String(error);
+  }
+}

@@ -1,0 +1,149 @@
+import { readFile, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseIni } from './ini.ts';
+import type { OptionDefinition, OptionValues, TargetFormatName } from './options.ts';
+import { OPTIONS } from './options.ts';
+import type { ConfigurationProblem } from './problem.ts';
+import { ConfigurationError } from './problem.ts';
+import { readStores } from './stores.ts';
+import { unknownOptionWarnings } from './unknown.ts';
+import type { ValueReader } from './value-source.ts';
+import { valueReader } from './value-source.ts';
+
+/** One store as configured. */
+export interface StoreSettings {
+  readonly id: string;
+  readonly datadir: string;
+  readonly description?: string;
+  readonly conversionFormat?: TargetFormatName;
+}
+
+/** The whole configuration, checked. */
+export interface Configuration extends OptionValues {
+  readonly stores: readonly StoreSettings[];
+  readonly defaultStore: string;
+  /** Where images lie while they are converted. */
+  readonly workDir: string;
+  /** The absolute path behind `stateDatabase`. */
+  readonly databasePath: string;
+  /** Things that do not stop the start: deprecated names, unknown options, options without effect. */
+  readonly warnings: readonly string[];
+}
+
+/** One file of the configuration: its name for messages, and its text. */
+export interface ConfigurationText {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** Where a configuration comes from. Later files win over earlier ones. */
+export interface ConfigurationSources {
+  readonly files: readonly ConfigurationText[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** From the command line; keys are `section.option`. */
+  readonly overrides?: Readonly<Record<string, string>>;
+  /** The state database when the configuration names none. */
+  readonly defaultDatabase?: string;
+}
+
+/** Reads files in the given order; a directory stands for its `*.conf` in the order of their names. Throws `ConfigurationError`. */
+export async function readConfigurationFiles(paths: readonly string[]): Promise<readonly ConfigurationText[]> {
+  const problems: ConfigurationProblem[] = [];
+  const texts: ConfigurationText[] = [];
+  for (const path of paths) {
+    try {
+      for (const file of await expandDirectory(path)) texts.push({ name: file, text: await readFile(file, 'utf8') });
+    } catch (error) {
+      problems.push({ section: 'DEFAULT', message: `cannot read ${path}: ${reason(error)}` });
+    }
+  }
+  if (problems.length > 0) throw new ConfigurationError(problems);
+  return texts;
+}
+
+async function expandDirectory(path: string): Promise<readonly string[]> {
+  if (!(await stat(path)).isDirectory()) return [path];
+  const names = (await readdir(path)).filter((name) => name.endsWith('.conf')).sort();
+  return names.map((name) => join(path, name));
+}
+
+function reason(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return code === 'ENOENT' ? 'there is no such file' : error instanceof Error ? error.message : String(error);
+}
+
+/** The configuration that the sources give, all values checked. Throws `ConfigurationError` with every problem found. */
+export function loadConfiguration(sources: ConfigurationSources): Configuration {
+  const files = sources.files.map((file) => parseIni(file.text, file.name));
+  const entries = files.flatMap((file) => file.entries);
+  const given = { entries, environment: sources.environment, overrides: sources.overrides ?? {} };
+  const reader = valueReader(given, Object.values(OPTIONS));
+  reader.problems.push(...files.flatMap((file) => file.problems));
+  const values = readValues(reader, sources);
+  const databasePath = readDatabasePath(values, reader);
+  const { stores, defaultStore } = readStores(values, reader);
+  const workDir = readWorkDir(values, reader);
+  const warnings = [...reader.warnings, ...unknownOptionWarnings(entries, stores)];
+  if (reader.problems.length > 0) throw new ConfigurationError(reader.problems);
+  return { ...values, stores, defaultStore, workDir, databasePath, warnings };
+}
+
+function readValues(reader: ValueReader, sources: ConfigurationSources): OptionValues {
+  const optional = <T>(definition: OptionDefinition<T>): T | undefined => reader.read(definition);
+  // A wrong value is already a problem, which ends the load: what stands in for it here is never used.
+  const required = <T>(definition: OptionDefinition<T>, standIn: T): T => reader.read(definition) ?? standIn;
+  return {
+    enabledBackends: optional(OPTIONS.enabledBackends),
+    imageSizeCap: required(OPTIONS.imageSizeCap, 0),
+    taskWorkDir: optional(OPTIONS.taskWorkDir),
+    taskTimeToLive: required(OPTIONS.taskTimeToLive, 0),
+    conversionFormat: optional(OPTIONS.conversionFormat),
+    maxWorkers: required(OPTIONS.maxWorkers, 1),
+    engineMode: optional(OPTIONS.engineMode),
+    tasksStoreDatadir: optional(OPTIONS.tasksStoreDatadir),
+    stagingStoreDatadir: optional(OPTIONS.stagingStoreDatadir),
+    defaultBackend: optional(OPTIONS.defaultBackend),
+    singleStoreDatadir: optional(OPTIONS.singleStoreDatadir),
+    diskFormats: required(OPTIONS.diskFormats, []),
+    containerFormats: required(OPTIONS.containerFormats, []),
+    vmdkAllowedTypes: required(OPTIONS.vmdkAllowedTypes, []),
+    requireImageFormatMatch: required(OPTIONS.requireImageFormatMatch, true),
+    outputFormat: required(OPTIONS.outputFormat, 'raw'),
+    stateDatabase: optional(OPTIONS.stateDatabase) ?? sources.defaultDatabase ?? '',
+    rawOptions: required(OPTIONS.rawOptions, {}),
+    qcow2Options: required(OPTIONS.qcow2Options, {}),
+    vmdkOptions: required(OPTIONS.vmdkOptions, {}),
+    maxVirtualSize: required(OPTIONS.maxVirtualSize, 0),
+    freeSpaceMargin: required(OPTIONS.freeSpaceMargin, 0),
+    noProgressTimeout: required(OPTIONS.noProgressTimeout, 1),
+    conversionThreads: required(OPTIONS.conversionThreads, 0),
+  };
+}
+
+function readDatabasePath(values: OptionValues, reader: ValueReader): string {
+  const match = /^sqlite:(?:\/\/)?(\/[^\0]+)$/.exec(values.stateDatabase);
+  if (match?.[1] !== undefined) return match[1];
+  reader.problems.push({
+    section: OPTIONS.stateDatabase.section,
+    option: OPTIONS.stateDatabase.name,
+    value: values.stateDatabase,
+    message: 'must be "sqlite:" and an absolute path, such as sqlite:/var/lib/diskmorph/state.db',
+  });
+  return '';
+}
+
+function readWorkDir(values: OptionValues, reader: ValueReader): string {
+  if (values.enabledBackends === undefined) return values.taskWorkDir ?? missing(reader, OPTIONS.taskWorkDir);
+  if (values.stagingStoreDatadir === undefined) missing(reader, OPTIONS.stagingStoreDatadir);
+  return values.tasksStoreDatadir ?? missing(reader, OPTIONS.tasksStoreDatadir);
+}
+
+function missing(reader: ValueReader, definition: OptionDefinition<string>): string {
+  const { section, name: option } = definition;
+  const wrongAlready = reader.problems.some((problem) => problem.section === section && problem.option === option);
+  if (!wrongAlready) {
+    const when = section === 'task' ? 'when enabled_backends is not set' : 'with enabled_backends';
+    reader.problems.push({ section, option, message: `is needed ${when}` });
+  }
+  return '';
+}

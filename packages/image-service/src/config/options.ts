@@ -1,0 +1,277 @@
+import type { OptionType } from './option-types.ts';
+import { boolean, choice, dictionary, formatOptions, integer, list, path, size, text } from './option-types.ts';
+
+/** The formats that an image can be converted to. */
+export const TARGET_FORMATS = ['qcow2', 'raw', 'vmdk'] as const;
+/** One of `TARGET_FORMATS`. */
+export type TargetFormatName = (typeof TARGET_FORMATS)[number];
+
+/** One option of the configuration file. */
+export interface OptionDefinition<T> {
+  readonly section: string;
+  readonly name: string;
+  readonly type: OptionType<T>;
+  /** As it would be written in the file; absent: the option has no default. */
+  readonly default?: string;
+  /** A value for the sample file where there is no default. */
+  readonly sample?: string;
+  readonly help: string;
+  /** Former names, still read with a warning. */
+  readonly deprecated?: readonly { readonly section: string; readonly name: string }[];
+  /** Said when the option is set: it is accepted and has no effect. */
+  readonly ignored?: string;
+}
+
+/** The value of every option; undefined where none was given and there is no default. */
+export interface OptionValues {
+  readonly enabledBackends: ReadonlyMap<string, string> | undefined;
+  readonly imageSizeCap: number;
+  readonly taskWorkDir: string | undefined;
+  readonly taskTimeToLive: number;
+  readonly conversionFormat: TargetFormatName | undefined;
+  readonly maxWorkers: number;
+  readonly engineMode: string | undefined;
+  readonly tasksStoreDatadir: string | undefined;
+  readonly stagingStoreDatadir: string | undefined;
+  readonly defaultBackend: string | undefined;
+  readonly singleStoreDatadir: string | undefined;
+  readonly diskFormats: readonly string[];
+  readonly containerFormats: readonly string[];
+  readonly vmdkAllowedTypes: readonly string[];
+  readonly requireImageFormatMatch: boolean;
+  readonly outputFormat: TargetFormatName;
+  readonly stateDatabase: string;
+  readonly rawOptions: Readonly<Record<string, string>>;
+  readonly qcow2Options: Readonly<Record<string, string>>;
+  readonly vmdkOptions: Readonly<Record<string, string>>;
+  readonly maxVirtualSize: number;
+  readonly freeSpaceMargin: number;
+  readonly noProgressTimeout: number;
+  readonly conversionThreads: number;
+}
+
+/** The value of every option in the section of one store. */
+export interface StoreOptionValues {
+  readonly datadir: string | undefined;
+  readonly description: string | undefined;
+  readonly conversionFormat: TargetFormatName | undefined;
+}
+
+type Definitions<Values> = {
+  readonly [Key in keyof Values]: OptionDefinition<Exclude<Values[Key], undefined>>;
+};
+
+const TARGET_HELP = 'The format that images are converted to before they are stored.';
+
+/** Every option outside the sections of stores. */
+export const OPTIONS: Definitions<OptionValues> = {
+  enabledBackends: {
+    section: 'DEFAULT',
+    name: 'enabled_backends',
+    type: dictionary,
+    sample: 'fast:file, archive:file',
+    help: 'The stores as "id:type, ...". Each id has a section of its own. The only type is "file".',
+  },
+  imageSizeCap: {
+    section: 'DEFAULT',
+    name: 'image_size_cap',
+    type: size,
+    default: '1099511627776',
+    help: 'The most bytes that an image file may have when it is brought in.',
+  },
+  taskWorkDir: {
+    section: 'task',
+    name: 'work_dir',
+    type: path,
+    sample: '/var/lib/glance/work',
+    help: 'Where images lie while they are converted. Not used when enabled_backends is set: then\n[os_glance_tasks_store] filesystem_store_datadir is.',
+  },
+  taskTimeToLive: {
+    section: 'task',
+    name: 'task_time_to_live',
+    type: integer({ min: 0, max: 1_000_000 }),
+    default: '48',
+    help: 'Hours after its end for which a task is kept.',
+  },
+  conversionFormat: {
+    section: 'taskflow_executor',
+    name: 'conversion_format',
+    type: choice(TARGET_FORMATS),
+    sample: 'raw',
+    help: `${TARGET_HELP} There is no default, because the right one depends on
+where images are stored: raw for Ceph RBD, qcow2 for files read by QEMU, vmdk for VMware. While it is unset images pass
+unconverted, with a warning.`,
+  },
+  maxWorkers: {
+    section: 'taskflow_executor',
+    name: 'max_workers',
+    type: integer({ min: 1, max: 1000 }),
+    default: '10',
+    help: 'How many tasks run at the same time.',
+    deprecated: [{ section: 'task', name: 'eventlet_executor_pool_size' }],
+  },
+  engineMode: {
+    section: 'taskflow_executor',
+    name: 'engine_mode',
+    type: text,
+    sample: 'parallel',
+    help: 'Accepted for the sake of existing files, without effect.',
+    ignored:
+      'is accepted but has no effect: the stages of an import run one after the other, imports beside each other',
+  },
+  tasksStoreDatadir: {
+    section: 'os_glance_tasks_store',
+    name: 'filesystem_store_datadir',
+    type: path,
+    sample: '/var/lib/glance/os_glance_tasks_store',
+    help: 'Where images lie while they are converted. Needed with enabled_backends.',
+  },
+  stagingStoreDatadir: {
+    section: 'os_glance_staging_store',
+    name: 'filesystem_store_datadir',
+    type: path,
+    sample: '/var/lib/glance/os_glance_staging_store',
+    help: 'Where uploaded bytes wait for their import. Needed with enabled_backends.',
+  },
+  defaultBackend: {
+    section: 'glance_store',
+    name: 'default_backend',
+    type: text,
+    sample: 'fast',
+    help: 'The store that is used when an import names none. Needed when there are several.',
+  },
+  singleStoreDatadir: {
+    section: 'glance_store',
+    name: 'filesystem_store_datadir',
+    type: path,
+    sample: '/var/lib/glance/images',
+    help: 'The directory of the one store, "file", that exists when enabled_backends is not set.',
+  },
+  diskFormats: {
+    section: 'image_format',
+    name: 'disk_formats',
+    type: list,
+    default: 'ami,ari,aki,vhd,vhdx,vmdk,raw,qcow2,vdi,iso,ploop,gpt',
+    help: 'The values of disk_format that an image may have.',
+    deprecated: [{ section: 'DEFAULT', name: 'disk_formats' }],
+  },
+  containerFormats: {
+    section: 'image_format',
+    name: 'container_formats',
+    type: list,
+    default: 'ami,ari,aki,bare,ovf,ova,docker,compressed',
+    help: 'The values of container_format that an image may have.',
+    deprecated: [{ section: 'DEFAULT', name: 'container_formats' }],
+  },
+  vmdkAllowedTypes: {
+    section: 'image_format',
+    name: 'vmdk_allowed_types',
+    type: list,
+    default: 'streamOptimized,monolithicSparse',
+    help: 'The VMDK create types that are accepted; an empty list accepts none.',
+  },
+  requireImageFormatMatch: {
+    section: 'image_format',
+    name: 'require_image_format_match',
+    type: boolean,
+    default: 'true',
+    help: 'Refuse an image whose content is not of its disk_format. When false, a mismatch is only warned about,\nand only where nothing is converted: a conversion always refuses it.',
+  },
+  outputFormat: {
+    section: 'image_conversion',
+    name: 'output_format',
+    type: choice(TARGET_FORMATS),
+    default: 'raw',
+    help: `${TARGET_HELP} For the import plugin image_conversion; tasks of type import use\n[taskflow_executor] conversion_format.`,
+  },
+  stateDatabase: {
+    section: 'diskmorph',
+    name: 'state_database',
+    type: text,
+    sample: 'sqlite:/var/lib/diskmorph/state.db',
+    help: 'What is known of images and tasks: "sqlite:" and the absolute path of a file.',
+  },
+  rawOptions: {
+    section: 'diskmorph',
+    name: 'raw_options',
+    type: formatOptions,
+    default: '',
+    sample: 'preallocation=off',
+    help: 'How raw results are made: name=value, separated by commas or the key repeated.',
+  },
+  qcow2Options: {
+    section: 'diskmorph',
+    name: 'qcow2_options',
+    type: formatOptions,
+    default: '',
+    sample: 'cluster_size=65536,compression_type=zstd',
+    help: 'How qcow2 results are made; `diskmorph convert --help` lists the options of each format.',
+  },
+  vmdkOptions: {
+    section: 'diskmorph',
+    name: 'vmdk_options',
+    type: formatOptions,
+    default: '',
+    sample: 'subformat=streamOptimized',
+    help: 'How vmdk results are made.',
+  },
+  maxVirtualSize: {
+    section: 'diskmorph',
+    name: 'max_virtual_size',
+    type: size,
+    default: '2T',
+    help: 'The largest disk, as its guest sees it, that is accepted. A file of some kilobytes can claim terabytes.',
+  },
+  freeSpaceMargin: {
+    section: 'diskmorph',
+    name: 'free_space_margin',
+    type: size,
+    default: '64M',
+    help: 'Bytes that must stay free in the work directory: work that would need more is refused before it starts.',
+  },
+  noProgressTimeout: {
+    section: 'diskmorph',
+    name: 'no_progress_timeout',
+    type: integer({ min: 1, max: 2_000_000 }),
+    default: '600',
+    help: 'Seconds without a byte moved after which a stage is stopped and its task fails.',
+  },
+  conversionThreads: {
+    section: 'diskmorph',
+    name: 'conversion_threads',
+    type: integer({ min: 0, max: 256 }),
+    default: '0',
+    help: 'Threads for one conversion; 0 lets the machine decide.',
+  },
+};
+
+/** Every option in the section of one store, which bears the store's id. */
+export const STORE_OPTIONS: Definitions<StoreOptionValues> = {
+  datadir: {
+    section: '<store id>',
+    name: 'filesystem_store_datadir',
+    type: path,
+    sample: '/var/lib/glance/images',
+    help: 'The directory of the store.',
+  },
+  description: {
+    section: '<store id>',
+    name: 'store_description',
+    type: text,
+    sample: 'Local disks',
+    help: 'What people see beside the id.',
+  },
+  conversionFormat: {
+    section: '<store id>',
+    name: 'conversion_format',
+    type: choice(TARGET_FORMATS),
+    sample: 'raw',
+    help: 'The format that images for this store are converted to, instead of [taskflow_executor] conversion_format.',
+  },
+};
+
+/** Ids that the service keeps for itself. */
+export const RESERVED_STORES: readonly string[] = ['os_glance_tasks_store', 'os_glance_staging_store'];
+
+/** Types of stores that `enabled_backends` may name; `filesystem` is another name of `file`. */
+export const STORE_TYPES: readonly string[] = ['file', 'filesystem'];

@@ -1,0 +1,26 @@
+import type { OptionDefinition } from './options.ts';
+import { OPTIONS, STORE_OPTIONS } from './options.ts';
+import { environmentName } from './value-source.ts';
+
+/** The sample configuration file: every option commented out with its default, made from the definitions alone. */
+export function sampleConfiguration(): string {
+  const definitions = [...Object.values(OPTIONS), ...Object.values(STORE_OPTIONS)];
+  const sections = [...new Set(definitions.map((definition) => definition.section))];
+  return sections
+    .map((section) => {
+      const own = definitions.filter((definition) => definition.section === section);
+      return `[${section}]\n\n${own.map(describeOption).join('\n')}`;
+    })
+    .join('\n\n');
+}
+
+function describeOption(definition: OptionDefinition<unknown>): string {
+  const { section, name, type, help } = definition;
+  const fallback = definition.default === undefined ? '<None>' : definition.default;
+  const lines = [...help.split('\n'), `(${type.kind}, default: ${fallback === '' ? '<empty>' : fallback})`];
+  if (type.choices !== undefined) lines.push(`Choices: ${type.choices.join(', ')}`);
+  if (!section.startsWith('<')) lines.push(`Environment: ${environmentName(section, name)}`);
+  for (const former of definition.deprecated ?? []) lines.push(`Former name: [${former.section}] ${former.name}`);
+  const comment = lines.map((line) => `# ${line.trim()}\n`).join('');
+  return `${comment}#${name} = ${definition.default || (definition.sample ?? '')}\n`;
+}
