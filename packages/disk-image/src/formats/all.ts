@@ -11,9 +11,24 @@ import { raw } from './raw/raw.ts';
 import { vdi } from './vdi/vdi.ts';
 import { vhd } from './vhd/vhd.ts';
 import { vhdx } from './vhdx/vhdx.ts';
+import { vmdk } from './vmdk/vmdk.ts';
 
 /** The one list of formats. Probing goes from first to last, so `raw`, which every file matches, stands last. */
-export const formats: readonly Format[] = [qcow2, vhdx, vdi, qed, qcow, parallels, luks, bochs, cloop, vhd, dmg, raw];
+export const formats: readonly Format[] = [
+  qcow2,
+  vmdk,
+  vhdx,
+  vdi,
+  qed,
+  qcow,
+  parallels,
+  luks,
+  bochs,
+  cloop,
+  vhd,
+  dmg,
+  raw,
+];
 
 /** The format of that name or alias, in any case. */
 export function findFormat(name: string): Format | undefined {
