@@ -1,0 +1,45 @@
+import { randomUUID } from 'node:crypto';
+import type { Kysely, Transaction } from 'kysely';
+import type { Catalog, CatalogInTransaction } from '../repositories.ts';
+import { imageTable } from './images.ts';
+import type { CatalogTables } from './tables.ts';
+import { taskTable } from './tasks.ts';
+
+const INSTANCE_ID = 'instance_id';
+
+/** The catalogue in a migrated database. `now` gives milliseconds since 1970. */
+export async function openCatalog<Tables extends CatalogTables>(
+  database: Kysely<Tables>,
+  now: () => number,
+): Promise<Catalog<Transaction<Tables>>> {
+  // The catalogue uses its own tables alone, whatever others live in the same database.
+  const db = database as unknown as Kysely<CatalogTables>;
+  return {
+    instanceId: await readInstanceId(db),
+    images: imageTable(db, (work) => db.transaction().execute(work), now),
+    tasks: taskTable(db, now),
+    transaction: (work) => database.transaction().execute((transaction) => work(inside(transaction, now))),
+  };
+}
+
+function inside<Tables extends CatalogTables>(
+  transaction: Transaction<Tables>,
+  now: () => number,
+): CatalogInTransaction<Transaction<Tables>> {
+  const db = transaction as unknown as Kysely<CatalogTables>;
+  return { images: imageTable(db, (work) => work(db), now), tasks: taskTable(db, now), transaction };
+}
+
+async function readInstanceId(db: Kysely<CatalogTables>): Promise<string> {
+  await db
+    .insertInto('catalog_facts')
+    .values({ name: INSTANCE_ID, value: randomUUID() })
+    .onConflict((conflict) => conflict.column('name').doNothing())
+    .execute();
+  const row = await db
+    .selectFrom('catalog_facts')
+    .select('value')
+    .where('name', '=', INSTANCE_ID)
+    .executeTakeFirstOrThrow();
+  return row.value;
+}

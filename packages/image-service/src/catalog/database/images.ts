@@ -1,0 +1,173 @@
+import type { Kysely, Selectable } from 'kysely';
+import { CatalogError } from '../errors.ts';
+import type { ImageChanges, ImageLocation, ImageRecord, NewImage } from '../image.ts';
+import { changedImage, IMAGE_STATUSES, newImageRecord } from '../image.ts';
+import type { ImageQuery, ImageRepo } from '../repositories.ts';
+import type { CatalogTables, ImageLocationRow, ImagePropertyRow, ImageRow } from './tables.ts';
+
+/** The most records in one list. */
+export const MAX_LIST_LENGTH: number = 1000;
+
+/** Joins the parts of one change into a transaction; inside one it is that one. */
+export type RunTogether = <T>(work: (db: Kysely<CatalogTables>) => Promise<T>) => Promise<T>;
+
+/** The images in the database. `now` gives milliseconds since 1970. */
+export function imageTable(db: Kysely<CatalogTables>, together: RunTogether, now: () => number): ImageRepo {
+  return {
+    async get(id) {
+      const row = await db.selectFrom('images').selectAll().where('id', '=', id).executeTakeFirst();
+      const image = row === undefined ? undefined : (await recordsOf(db, [row]))[0];
+      if (image === undefined) throw new CatalogError('not_found', `There is no image ${id}`);
+      return image;
+    },
+    list: (query) => listImages(db, query),
+    insert: (image) => together((inside) => insertImage(inside, image, now())),
+    save: (image, changes) =>
+      together((inside) => saveImage(inside, image, changedImage(image, changes, now()), changes)),
+  };
+}
+
+async function listImages(db: Kysely<CatalogTables>, query: ImageQuery): Promise<readonly ImageRecord[]> {
+  let rows = db.selectFrom('images').selectAll().orderBy('created_at', 'desc').orderBy('id', 'desc');
+  if (query.status !== undefined) rows = rows.where('status', '=', query.status);
+  if (query.deleted !== 'include' && query.status !== 'deleted') rows = rows.where('status', '!=', 'deleted');
+  if (query.name !== undefined) rows = rows.where('name', '=', query.name);
+  if (query.owner !== undefined) rows = rows.where('owner', '=', query.owner);
+  const { after } = query;
+  if (after !== undefined) {
+    rows = rows.where((row) =>
+      row.or([
+        row('created_at', '<', after.createdAt),
+        row.and([row('created_at', '=', after.createdAt), row('id', '<', after.id)]),
+      ]),
+    );
+  }
+  return recordsOf(db, await rows.limit(Math.min(query.limit ?? MAX_LIST_LENGTH, MAX_LIST_LENGTH)).execute());
+}
+
+async function insertImage(db: Kysely<CatalogTables>, image: NewImage, now: number): Promise<ImageRecord> {
+  const record = newImageRecord(image, now);
+  const taken = await db.selectFrom('images').select('id').where('id', '=', image.id).executeTakeFirst();
+  if (taken !== undefined) throw new CatalogError('conflict', `There is an image ${image.id} already`);
+  await db.insertInto('images').values(rowOf(record)).execute();
+  await insertParts(db, record, record);
+  return record;
+}
+
+async function saveImage(
+  db: Kysely<CatalogTables>,
+  expected: ImageRecord,
+  image: ImageRecord,
+  changes: ImageChanges,
+): Promise<ImageRecord> {
+  const result = await db
+    .updateTable('images')
+    .set(rowOf(image))
+    .where('id', '=', image.id)
+    .where('revision', '=', expected.revision)
+    .executeTakeFirst();
+  if (result.numUpdatedRows !== 1n) {
+    throw new CatalogError('conflict', `Image ${image.id} was changed by somebody else in the meantime`);
+  }
+  if (changes.properties !== undefined) {
+    await db.deleteFrom('image_properties').where('image_id', '=', image.id).execute();
+  }
+  if (changes.locations !== undefined) {
+    await db.deleteFrom('image_locations').where('image_id', '=', image.id).execute();
+  }
+  await insertParts(db, image, changes);
+  return image;
+}
+
+/** Inserts the properties and locations of `image` as far as `given` has them. */
+async function insertParts(db: Kysely<CatalogTables>, image: ImageRecord, given: ImageChanges): Promise<void> {
+  const properties = Object.entries(given.properties ?? {}).map(([name, value]) => ({
+    image_id: image.id,
+    name,
+    value,
+  }));
+  if (properties.length > 0) await db.insertInto('image_properties').values(properties).execute();
+  const locations = (given.locations ?? []).map(({ store, location }, position) => ({
+    image_id: image.id,
+    position,
+    store,
+    location,
+  }));
+  if (locations.length > 0) await db.insertInto('image_locations').values(locations).execute();
+}
+
+function rowOf(image: ImageRecord): ImageRow {
+  return {
+    id: image.id,
+    name: image.name,
+    status: image.status,
+    visibility: image.visibility,
+    owner: image.owner,
+    disk_format: image.diskFormat,
+    container_format: image.containerFormat,
+    size: image.size,
+    virtual_size: image.virtualSize,
+    checksum: image.checksum,
+    os_hash_algo: image.osHashAlgo,
+    os_hash_value: image.osHashValue,
+    min_disk: image.minDisk,
+    min_ram: image.minRam,
+    protected: image.protected ? 1 : 0,
+    os_hidden: image.osHidden ? 1 : 0,
+    created_at: image.createdAt,
+    updated_at: image.updatedAt,
+    deleted_at: image.deletedAt,
+    revision: image.revision,
+  };
+}
+
+async function recordsOf(
+  db: Kysely<CatalogTables>,
+  rows: readonly Selectable<ImageRow>[],
+): Promise<readonly ImageRecord[]> {
+  if (rows.length === 0) return [];
+  const ids = rows.map((row) => row.id);
+  const properties = await db.selectFrom('image_properties').selectAll().where('image_id', 'in', ids).execute();
+  const locations = await db
+    .selectFrom('image_locations')
+    .selectAll()
+    .where('image_id', 'in', ids)
+    .orderBy('position')
+    .execute();
+  const propertiesOf = Map.groupBy(properties, (property) => property.image_id);
+  const locationsOf = Map.groupBy(locations, (location) => location.image_id);
+  return rows.map((row) => recordOf(row, propertiesOf.get(row.id) ?? [], locationsOf.get(row.id) ?? []));
+}
+
+function recordOf(
+  row: Selectable<ImageRow>,
+  properties: readonly ImagePropertyRow[],
+  locations: readonly ImageLocationRow[],
+): ImageRecord {
+  return {
+    id: row.id,
+    name: row.name,
+    status: IMAGE_STATUSES.find((status) => status === row.status) ?? 'killed',
+    visibility: VISIBILITIES.find((visibility) => visibility === row.visibility) ?? 'private',
+    owner: row.owner,
+    diskFormat: row.disk_format,
+    containerFormat: row.container_format,
+    size: row.size === null ? null : Number(row.size),
+    virtualSize: row.virtual_size === null ? null : Number(row.virtual_size),
+    checksum: row.checksum,
+    osHashAlgo: row.os_hash_algo,
+    osHashValue: row.os_hash_value,
+    minDisk: Number(row.min_disk),
+    minRam: Number(row.min_ram),
+    protected: row.protected !== 0,
+    osHidden: row.os_hidden !== 0,
+    properties: Object.fromEntries(properties.map(({ name, value }) => [name, value])),
+    locations: locations.map(({ store, location }): ImageLocation => ({ store, location })),
+    createdAt: Number(row.created_at),
+    updatedAt: Number(row.updated_at),
+    deletedAt: row.deleted_at === null ? null : Number(row.deleted_at),
+    revision: Number(row.revision),
+  };
+}
+
+const VISIBILITIES = ['public', 'community', 'shared', 'private'] as const;

@@ -1,0 +1,78 @@
+import type { Kysely } from 'kysely';
+import type { Migration } from './migrate.ts';
+
+/** Every change to the catalogue's tables, in the order of their names; one that was released is never edited. */
+export const CATALOG_MIGRATIONS: Readonly<Record<string, Migration>> = {
+  '0001-catalog-images-and-tasks': createImagesAndTasks,
+};
+
+async function createImagesAndTasks(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('images')
+    .addColumn('id', 'varchar(36)', (column) => column.primaryKey())
+    .addColumn('name', 'varchar(255)')
+    .addColumn('status', 'varchar(30)', (column) => column.notNull())
+    .addColumn('visibility', 'varchar(30)', (column) => column.notNull())
+    .addColumn('owner', 'varchar(255)')
+    .addColumn('disk_format', 'varchar(20)')
+    .addColumn('container_format', 'varchar(20)')
+    .addColumn('size', 'bigint')
+    .addColumn('virtual_size', 'bigint')
+    .addColumn('checksum', 'varchar(32)')
+    .addColumn('os_hash_algo', 'varchar(64)')
+    .addColumn('os_hash_value', 'varchar(128)')
+    .addColumn('min_disk', 'bigint', (column) => column.notNull())
+    .addColumn('min_ram', 'bigint', (column) => column.notNull())
+    .addColumn('protected', 'integer', (column) => column.notNull())
+    .addColumn('os_hidden', 'integer', (column) => column.notNull())
+    .addColumn('created_at', 'bigint', (column) => column.notNull())
+    .addColumn('updated_at', 'bigint', (column) => column.notNull())
+    .addColumn('deleted_at', 'bigint')
+    .addColumn('revision', 'bigint', (column) => column.notNull())
+    .execute();
+  await db.schema.createIndex('images_by_age').on('images').columns(['created_at', 'id']).execute();
+  await db.schema
+    .createTable('image_properties')
+    .addColumn('image_id', 'varchar(36)', (column) => column.notNull().references('images.id'))
+    .addColumn('name', 'varchar(255)', (column) => column.notNull())
+    .addColumn('value', 'text', (column) => column.notNull())
+    .addPrimaryKeyConstraint('image_properties_key', ['image_id', 'name'])
+    .execute();
+  await db.schema
+    .createTable('image_locations')
+    .addColumn('image_id', 'varchar(36)', (column) => column.notNull().references('images.id'))
+    .addColumn('position', 'integer', (column) => column.notNull())
+    .addColumn('store', 'varchar(64)', (column) => column.notNull())
+    .addColumn('location', 'text', (column) => column.notNull())
+    .addPrimaryKeyConstraint('image_locations_key', ['image_id', 'position'])
+    .execute();
+  await createTasks(db);
+}
+
+async function createTasks(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('tasks')
+    .addColumn('id', 'varchar(36)', (column) => column.primaryKey())
+    .addColumn('type', 'varchar(30)', (column) => column.notNull())
+    .addColumn('status', 'varchar(30)', (column) => column.notNull())
+    .addColumn('owner', 'varchar(255)')
+    .addColumn('input', 'text', (column) => column.notNull())
+    .addColumn('result', 'text')
+    .addColumn('message', 'text', (column) => column.notNull())
+    .addColumn('error_code', 'varchar(64)')
+    .addColumn('image_id', 'varchar(36)')
+    .addColumn('request_id', 'varchar(64)')
+    .addColumn('user_id', 'varchar(64)')
+    .addColumn('expires_at', 'bigint')
+    .addColumn('created_at', 'bigint', (column) => column.notNull())
+    .addColumn('updated_at', 'bigint', (column) => column.notNull())
+    .addColumn('revision', 'bigint', (column) => column.notNull())
+    .execute();
+  await db.schema.createIndex('tasks_by_age').on('tasks').columns(['created_at', 'id']).execute();
+  await db.schema.createIndex('tasks_of_image').on('tasks').column('image_id').execute();
+  await db.schema
+    .createTable('catalog_facts')
+    .addColumn('name', 'varchar(64)', (column) => column.primaryKey())
+    .addColumn('value', 'text', (column) => column.notNull())
+    .execute();
+}

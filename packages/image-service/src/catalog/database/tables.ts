@@ -1,0 +1,72 @@
+/** One row for each image; booleans are 0 or 1, times are milliseconds since 1970. */
+export interface ImageRow {
+  id: string;
+  name: string | null;
+  status: string;
+  visibility: string;
+  owner: string | null;
+  disk_format: string | null;
+  container_format: string | null;
+  size: number | null;
+  virtual_size: number | null;
+  checksum: string | null;
+  os_hash_algo: string | null;
+  os_hash_value: string | null;
+  min_disk: number;
+  min_ram: number;
+  protected: number;
+  os_hidden: number;
+  created_at: number;
+  updated_at: number;
+  deleted_at: number | null;
+  revision: number;
+}
+
+/** One row for each property of an image. */
+export interface ImagePropertyRow {
+  image_id: string;
+  name: string;
+  value: string;
+}
+
+/** One row for each place where an image's bytes lie, in order of `position`. */
+export interface ImageLocationRow {
+  image_id: string;
+  position: number;
+  store: string;
+  location: string;
+}
+
+/** One row for each task; `input` and `result` are JSON. */
+export interface TaskRow {
+  id: string;
+  type: string;
+  status: string;
+  owner: string | null;
+  input: string;
+  result: string | null;
+  message: string;
+  error_code: string | null;
+  image_id: string | null;
+  request_id: string | null;
+  user_id: string | null;
+  expires_at: number | null;
+  created_at: number;
+  updated_at: number;
+  revision: number;
+}
+
+/** Facts about the catalogue itself. */
+export interface CatalogFactRow {
+  name: string;
+  value: string;
+}
+
+/** The catalogue's tables. */
+export interface CatalogTables {
+  images: ImageRow;
+  image_properties: ImagePropertyRow;
+  image_locations: ImageLocationRow;
+  tasks: TaskRow;
+  catalog_facts: CatalogFactRow;
+}
