@@ -30,3 +30,8 @@ export type { FormatName } from './image/format-name.ts';
 export { parseSize } from './image/options.ts';
 export * from './image/reference.ts';
 export type * from './image/target.ts';
+export * from './inspect/inspect.ts';
+export type { InspectLimits } from './inspect/limits.ts';
+export { DEFAULT_LIMITS } from './inspect/limits.ts';
+export type { Partition, PartitionTable } from './inspect/partition-table.ts';
+export type { Contents, Verdict, WrapperKind } from './inspect/verdict.ts';
