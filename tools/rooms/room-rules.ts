@@ -1,0 +1,193 @@
+/** The table "Who may import whom" of ARCHITECTURE.md as data, and the laws that hold in every file. */
+
+/** One room: which files it holds, what it may import, and which words must not appear in it. */
+export interface Room {
+  readonly name: string;
+  /** A file, or a folder ending in `/`; `*` stands for one folder name. The first room that matches has the file. */
+  readonly path: string;
+  /** Names of rooms or packages; `*` in a name stands for one folder, `everything` for all. Its own files always. */
+  readonly mayImport: readonly string[];
+  /** Rooms of which only types may be imported. */
+  readonly mayImportTypesOf?: readonly string[];
+  /** Imports that only some of the room's files may make: the name of such a file matches the pattern. */
+  readonly mayImportFrom?: readonly { readonly room: string; readonly files: RegExp }[];
+  /** Words and phrases, in code, strings and comments alike. `imageId`, `image_id` and `image id` are all "image id". */
+  readonly mustNotSay: readonly string[];
+  /** Identifiers that must not appear in code; comments and strings may. */
+  readonly mustNotUse?: readonly string[];
+  /** Files of the room (by the end of their path) that `mustNotSay` exempts. */
+  readonly mayBeSaidIn?: readonly string[];
+  /** Patterns that must not appear in string literals, and what they are. */
+  readonly stringsMustNotHold?: readonly { readonly pattern: RegExp; readonly what: string }[];
+}
+
+/** Every format's name but `raw`, which is also an ordinary word. */
+export const FORMAT_NAMES: readonly string[] = [
+  'qcow2',
+  'vmdk',
+  'vhd',
+  'vhdx',
+  'vdi',
+  'qed',
+  'parallels',
+  'luks',
+  'qcow',
+  'dmg',
+  'cloop',
+  'bochs',
+];
+
+/**
+ * What one format's own specification says about another: qcow2 continues qcow, and a qcow2 or qcow disk may be
+ * encrypted as LUKS; VHDX names its predecessor.
+ */
+export const FORMATS_THAT_NAME_OTHERS: Readonly<Record<string, readonly string[]>> = {
+  qcow2: ['qcow', 'luks'],
+  qcow: ['qcow2', 'luks'],
+};
+
+const PLATFORM: readonly string[] = ['process', 'Buffer', 'window', 'document', 'console', 'require'];
+const CORE = 'packages/disk-image/src';
+const SERVICE = 'packages/image-service/src';
+
+const HEADER_NAMES = {
+  pattern: /^(?:x-[a-z-]+|content-[a-z]+|authorization|accept|location)$/i,
+  what: 'a header name',
+};
+const SQL = {
+  pattern: /\b(?:select\s.+\sfrom|insert\s+into|update\s.+\sset|delete\s+from|create\s+table)\b/i,
+  what: 'SQL',
+};
+
+/** The rooms, from the bottom of the house to the top. */
+export const ROOMS: readonly Room[] = [
+  // The core. `errors.ts` and the entry belong to all of it.
+  { name: 'errors', path: `${CORE}/errors.ts`, mayImport: [], mustNotSay: ['cluster', 'grain'], mustNotUse: PLATFORM },
+  { name: 'entry', path: `${CORE}/index.ts`, mayImport: ['everything'], mustNotSay: [], mustNotUse: PLATFORM },
+  {
+    name: 'bytes',
+    path: `${CORE}/bytes/`,
+    mayImport: ['errors'],
+    mustNotSay: ['extent', 'cluster', 'grain', ...FORMAT_NAMES],
+    mustNotUse: PLATFORM,
+  },
+  {
+    name: 'image',
+    path: `${CORE}/image/`,
+    mayImport: ['errors', 'bytes'],
+    mustNotSay: ['cluster', 'grain table', ...FORMAT_NAMES],
+    mayBeSaidIn: ['image/format-name.ts'],
+    mustNotUse: PLATFORM,
+  },
+  {
+    name: 'the list of formats',
+    path: `${CORE}/formats/all.ts`,
+    mayImport: ['errors', 'bytes', 'image', 'formats/*'],
+    mustNotSay: ['http'],
+    mustNotUse: PLATFORM,
+  },
+  // Beside these words: every other format's name (see `check-source.ts`).
+  {
+    name: 'formats/*',
+    path: `${CORE}/formats/*/`,
+    mayImport: ['errors', 'bytes', 'image'],
+    mustNotSay: ['http'],
+    mustNotUse: PLATFORM,
+  },
+  ...['inspect', 'convert'].map((name): Room => ({
+    name,
+    path: `${CORE}/${name}/`,
+    mayImport: ['errors', 'bytes', 'image'],
+    mustNotSay: ['qcow2', 'vmdk', 'vhdx', 'cluster', 'bat'],
+    mustNotUse: PLATFORM,
+  })),
+
+  // The operating system.
+  {
+    name: 'disk-image-node',
+    path: 'packages/disk-image-node/src/',
+    mayImport: ['disk-image'],
+    mustNotSay: ['http', 'image id'],
+  },
+
+  // The service. `main.ts` builds everything; `index.ts` is what others may import of the package.
+  { name: 'main', path: `${SERVICE}/main.ts`, mayImport: ['everything'], mustNotSay: [] },
+  { name: 'entry of the service', path: `${SERVICE}/index.ts`, mayImport: ['everything'], mustNotSay: [] },
+  { name: 'flow', path: `${SERVICE}/flow/`, mayImport: [], mustNotSay: ['image', 'format', 'store'] },
+  ...['staging', 'store'].map((name): Room => ({
+    name,
+    path: `${SERVICE}/${name}/`,
+    mayImport: [],
+    mayImportTypesOf: ['disk-image'],
+    mustNotSay: ['status', 'flow', 'format'],
+  })),
+  {
+    name: 'catalog database',
+    path: `${SERVICE}/catalog/database/`,
+    mayImport: ['catalog'],
+    mustNotSay: ['http'],
+  },
+  {
+    name: 'catalog',
+    path: `${SERVICE}/catalog/`,
+    mayImport: ['catalog database'],
+    mustNotSay: ['http'],
+    stringsMustNotHold: [SQL],
+  },
+  { name: 'auth', path: `${SERVICE}/auth/`, mayImport: [], mustNotSay: [] },
+  { name: 'config', path: `${SERVICE}/config/`, mayImport: [], mustNotSay: [] },
+  {
+    name: 'import',
+    path: `${SERVICE}/import/`,
+    mayImport: ['flow', 'catalog', 'staging', 'store', 'disk-image', 'disk-image-node'],
+    mustNotSay: ['request', 'status code'],
+    stringsMustNotHold: [HEADER_NAMES],
+  },
+  {
+    name: 'api',
+    path: `${SERVICE}/api/`,
+    mayImport: ['catalog', 'store', 'import', 'auth'],
+    mustNotSay: ['cluster', 'extent', 'execute', 'revert'],
+  },
+
+  // Programs and the page.
+  {
+    name: 'cli',
+    path: 'packages/cli/src/',
+    mayImport: ['disk-image', 'disk-image-node'],
+    mayImportFrom: [{ room: 'image-service', files: /(?:service|serve|import|images|tasks|resume)[^/]*\.ts$/ }],
+    mustNotSay: ['catalog', 'image id'],
+  },
+  { name: 'console', path: 'packages/console/src/', mayImport: [], mustNotSay: [] },
+];
+
+/** A law for the name or for each line of a file. */
+export interface FileLaw {
+  readonly law: string;
+  /** `product`: tests are exempt. */
+  readonly where: 'everywhere' | 'product';
+  readonly of: 'name' | 'line';
+  readonly forbidden: RegExp;
+}
+
+/** The laws that hold in every room. */
+export const FILE_LAWS: readonly FileLaw[] = [
+  {
+    law: 'a file is named after what it holds, never utils, helpers, common or manager',
+    where: 'everywhere',
+    of: 'name',
+    forbidden: /(?:^|\/|-)(?:utils?|helpers?|common|manager)(?:-[^/]*)?(?:\/|\.[a-z.]+$)/,
+  },
+  {
+    law: 'no reminder is left in the code',
+    where: 'everywhere',
+    of: 'line',
+    forbidden: /\b(?:TODO|FIXME|XXX|HACK)\b/,
+  },
+  {
+    law: 'no path of one machine',
+    where: 'product',
+    of: 'line',
+    forbidden: /(?:^|[\s'"`(=])(?:\/(?:home|Users|root|work)\/|[A-Z]:\\Users\\)/,
+  },
+];
