@@ -2,6 +2,7 @@ import type { Format } from '../../image/format.ts';
 import { examineQcow2 } from './examine.ts';
 import { hasQcow2Magic } from './header.ts';
 import { openQcow2 } from './open.ts';
+import { qcow2Writer } from './writer.ts';
 
 /** QEMU's image format, versions 2 and 3. `docs/formats/qcow2.md` names each structure and the source of each fact. */
 export const qcow2: Format = {
@@ -10,4 +11,5 @@ export const qcow2: Format = {
   probe: ({ head }) => hasQcow2Magic(head),
   examine: examineQcow2,
   open: openQcow2,
+  writer: qcow2Writer,
 };
