@@ -1,73 +1,63 @@
-import type { Codecs, CompressionMethod } from '@diskmorph/disk-image';
 import { ImageError } from '@diskmorph/disk-image';
-import { loadForeignFunctions } from './system-calls.ts';
+import type { StreamCodec } from './stream-codec.ts';
+import type { ForeignFunctions } from './system-calls.ts';
 
 /** Returned by the library for a good stream. libdeflate.h, `enum libdeflate_result`. */
 const LIBDEFLATE_SUCCESS = 0;
+const DEFAULT_LEVEL = 3;
 const MAX_LEVEL = 12;
-const LIBRARY_NAMES = ['libdeflate.so.0'];
+const LIBRARY = 'libdeflate.so.0';
 
 /**
- * deflate and zlib by the system's libdeflate, or undefined where it is not plainly there. Its state is made once for
- * each thread and level and reused. Lengths given to the library are always those of the arrays themselves.
+ * `deflate` or `zlib` streams by the system's libdeflate. Its state is made once for each thread and level and reused.
+ * Throws where the library is not there. Lengths given to the library are always those of the arrays themselves.
  */
-export function loadLibdeflate(): Pick<Codecs, 'compress' | 'decompress'> | undefined {
-  if (process.platform !== 'linux' || process.env['DISKMORPH_CODECS'] === 'node') return undefined;
-  const ffi = loadForeignFunctions();
-  if (ffi === undefined) return undefined;
-  for (const name of LIBRARY_NAMES) {
-    try {
-      return libdeflateCodecs(ffi, name);
-    } catch {
-      continue;
-    }
-  }
-  return undefined;
-}
-
-function libdeflateCodecs(
-  ffi: NonNullable<ReturnType<typeof loadForeignFunctions>>,
-  library: string,
-): Pick<Codecs, 'compress' | 'decompress'> {
-  const decompressSignature = {
-    arguments: ['pointer', 'buffer', 'u64', 'buffer', 'u64', 'buffer'],
-    return: 'i32',
-  } as const;
-  const compressSignature = { arguments: ['pointer', 'buffer', 'u64', 'buffer', 'u64'], return: 'u64' } as const;
-  const { functions } = ffi.dlopen(library, {
+export function libdeflateCodec(ffi: ForeignFunctions, method: 'deflate' | 'zlib'): StreamCodec {
+  const call = `libdeflate_${method}` as const;
+  const { functions } = ffi.dlopen(LIBRARY, {
     libdeflate_alloc_decompressor: { arguments: [], return: 'pointer' },
     libdeflate_alloc_compressor: { arguments: ['i32'], return: 'pointer' },
-    libdeflate_deflate_decompress: decompressSignature,
-    libdeflate_zlib_decompress: decompressSignature,
-    libdeflate_deflate_compress: compressSignature,
-    libdeflate_zlib_compress: compressSignature,
+    [`${call}_decompress`]: { arguments: ['pointer', 'buffer', 'u64', 'buffer', 'u64', 'buffer'], return: 'i32' },
+    [`${call}_compress`]: { arguments: ['pointer', 'buffer', 'u64', 'buffer', 'u64'], return: 'u64' },
   });
-  const decompressor = functions.libdeflate_alloc_decompressor();
-  const compressors = new Map<number, bigint>();
-  const compressorFor = (level: number): bigint => {
-    const made = compressors.get(level) ?? functions.libdeflate_alloc_compressor(level);
+  const allocateCompressor = requireFunction(functions['libdeflate_alloc_compressor']);
+  const decompress = requireFunction(functions[`${call}_decompress`]);
+  const compress = requireFunction(functions[`${call}_compress`]);
+  const decompressor = requireFunction(functions['libdeflate_alloc_decompressor'])();
+  const compressors = new Map<number, unknown>();
+  const compressorFor = (level: number): unknown => {
+    const made = compressors.get(level) ?? allocateCompressor(level);
     compressors.set(level, made);
     return made;
   };
-  const producedLength = new BigUint64Array(1);
-  const producedBytes = new Uint8Array(producedLength.buffer);
+  const produced = new BigUint64Array(1);
+  const producedBytes = new Uint8Array(produced.buffer);
   return {
-    decompress(method, input, output) {
+    decompress(input, output) {
       if (input.length === 0) throw damaged(method);
-      const call =
-        method === 'deflate' ? functions.libdeflate_deflate_decompress : functions.libdeflate_zlib_decompress;
-      const result = call(decompressor, input, BigInt(input.length), output, BigInt(output.length), producedBytes);
+      const result = decompress(
+        decompressor,
+        input,
+        BigInt(input.length),
+        output,
+        BigInt(output.length),
+        producedBytes,
+      );
       if (result !== LIBDEFLATE_SUCCESS) throw damaged(method);
-      return Number(producedLength[0]);
+      return Number(produced[0]);
     },
-    compress(method, level, input, output) {
-      const call = method === 'deflate' ? functions.libdeflate_deflate_compress : functions.libdeflate_zlib_compress;
-      const compressor = compressorFor(Math.min(MAX_LEVEL, Math.max(0, level ?? 0)));
-      return Number(call(compressor, input, BigInt(input.length), output, BigInt(output.length)));
+    compress(level, input, output) {
+      const compressor = compressorFor(Math.min(MAX_LEVEL, Math.max(0, level ?? DEFAULT_LEVEL)));
+      return Number(compress(compressor, input, BigInt(input.length), output, BigInt(output.length)));
     },
   };
 }
 
-function damaged(method: CompressionMethod): ImageError {
+function requireFunction(found: unknown): (...values: unknown[]) => unknown {
+  if (typeof found !== 'function') throw new Error('the library lacks a function');
+  return found as (...values: unknown[]) => unknown;
+}
+
+function damaged(method: string): ImageError {
   return new ImageError('corrupt', `A ${method} stream is damaged`);
 }

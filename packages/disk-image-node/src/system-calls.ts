@@ -28,12 +28,15 @@ export function systemCalls(): SystemCalls {
   return loaded;
 }
 
+/** Node's way to call C functions. */
+export type ForeignFunctions = typeof import('node:ffi');
+
 /** `node:ffi`, loaded without its warning, or undefined where this Node does not have it. */
-export function loadForeignFunctions(): typeof import('node:ffi') | undefined {
+export function loadForeignFunctions(): ForeignFunctions | undefined {
   const emitWarning = process.emitWarning;
   try {
     process.emitWarning = () => {};
-    return createRequire(import.meta.url)('node:ffi') as typeof import('node:ffi');
+    return createRequire(import.meta.url)('node:ffi') as ForeignFunctions;
   } catch {
     return undefined;
   } finally {

@@ -2,7 +2,7 @@ export * from './bytes/byte-source.ts';
 export * from './bytes/codecs.ts';
 export { alignDown, alignUp } from './bytes/numbers.ts';
 export { portableCodecs } from './bytes/portable-codecs.ts';
-export { zstdFrameLength } from './bytes/zstd-frame.ts';
+export { zstdFrame } from './bytes/zstd-frame.ts';
 export * from './convert/checkpoint.ts';
 export * from './convert/compare.ts';
 export { LEAF_SIZE } from './convert/content-id.ts';
