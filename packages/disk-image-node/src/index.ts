@@ -6,6 +6,8 @@ export { openFileSink } from './file-sink.ts';
 export { openFileSource } from './file-source.ts';
 export type { ImageFile } from './image-file.ts';
 export { detectFormat, openImageFile, requireFormat } from './image-file.ts';
+export type { FileInspection } from './inspect-file.ts';
+export { inspectFile } from './inspect-file.ts';
 export { nodeCodecs } from './native-codecs.ts';
 export type { ReferenceRules } from './reference-rules.ts';
 export { noReferences } from './reference-rules.ts';
