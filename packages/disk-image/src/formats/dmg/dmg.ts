@@ -39,7 +39,7 @@ function encrypted(): Examination {
   const message = 'The whole image is encrypted (Apple encrcdsa container); not even the size of the disk can be seen';
   return {
     info: imageInfo('dmg', 0, { subformat: 'encrypted', encryption: 'encrcdsa' }),
-    findings: [{ code: 'encrypted', severity: 'warning', offset: 0, message }],
+    findings: [{ code: 'encrypted', severity: 'unsafe', offset: 0, message }],
   };
 }
 

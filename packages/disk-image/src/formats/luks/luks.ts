@@ -1,7 +1,6 @@
 import type { ByteSource } from '../../bytes/byte-source.ts';
 import { imageInfo } from '../../image/examination.ts';
-import type { Finding } from '../../image/finding.ts';
-import type { Details } from '../../image/finding.ts';
+import type { Details, Finding } from '../../image/finding.ts';
 import type { Examination, Format } from '../../image/format.ts';
 import type { Luks1Header, Luks2Header } from './header.ts';
 import { hasMagic, readHeader } from './header.ts';
@@ -47,7 +46,7 @@ function payloadFindings(fileSize: number, payload: Payload): readonly Finding[]
   const findings: Finding[] = [
     {
       code: 'encrypted',
-      severity: 'warning',
+      severity: 'unsafe',
       offset: 0,
       message: `The guest bytes are encrypted with ${JSON.stringify(payload.encryption)}`,
     },

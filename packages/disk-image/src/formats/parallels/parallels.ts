@@ -103,7 +103,7 @@ async function batFindings(source: ByteSource, header: ParallelsHeader): Promise
   const view = new DataView(bytes.buffer);
   let last = 0;
   for (let at = 0; at < length; at += 4) last = Math.max(last, view.getUint32(at, true));
-  if (last === 0) return [];
+  if (last === 0) return truncationFindings(source.size, header.dataSector * SECTOR);
   const sectorsPerEntry = header.magic === OLD_MAGIC ? 1 : header.blockSectors;
   return truncationFindings(source.size, (last * sectorsPerEntry + header.blockSectors) * SECTOR);
 }

@@ -54,7 +54,7 @@ function headerFindings(fileSize: number, header: QcowHeader, backing: ImageRefe
   if (header.cryptMethod !== 0) {
     findings.push({
       code: 'encrypted',
-      severity: 'warning',
+      severity: 'unsafe',
       offset: 36,
       message: `The guest bytes are encrypted with ${encryptionName(header)}`,
     });
