@@ -1,0 +1,141 @@
+import type { FlowLimits } from './attempt.ts';
+import type { Engine, ProgressListener } from './engine.ts';
+import type { DescribeFailure, Interruption } from './failure.ts';
+import { FlowError, InterruptedError } from './failure.ts';
+import type { JobRecord } from './job.ts';
+import { FINAL_STATES } from './job.ts';
+import type { Journal } from './journal.ts';
+import type { EngineLock } from './lock.ts';
+import type { RunEnd, RunHost } from './run-job.ts';
+import { runJob } from './run-job.ts';
+import type { FlowFactory } from './step.ts';
+
+/** What the embedded engine is made of. */
+export interface EmbeddedEngineOptions<Transaction> {
+  readonly journal: Journal<Transaction>;
+  readonly flows: ReadonlyMap<string, FlowFactory>;
+  /** Throws `locked` when another process has it. */
+  readonly acquireLock: () => EngineLock;
+  /** Runs under the lock before any job does, with the ids of the unfinished ones: the time to clear away residue. */
+  readonly beforeResume: (unfinished: readonly string[]) => Promise<void>;
+  readonly describeFailure: DescribeFailure;
+  /** May the same step succeed when it is simply tried again? */
+  readonly isPassing: (error: unknown) => boolean;
+  /** Jobs that run at the same time. */
+  readonly maxJobs: number;
+  readonly limits: FlowLimits;
+  readonly now: () => number;
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** Hears of faults that leave a job to be taken up at the next start. */
+  readonly onFault: (jobId: string, error: unknown) => void;
+}
+
+interface RunningJob {
+  readonly control: AbortController;
+  readonly end: Promise<unknown>;
+}
+
+interface Waiter {
+  readonly resolve: (job: JobRecord) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** The engine inside this process: the journal is its queue, a lock file makes sure that it is the only one. */
+export function embeddedEngine<Transaction>(options: EmbeddedEngineOptions<Transaction>): Engine<Transaction> {
+  const { journal } = options;
+  const running = new Map<string, RunningJob>();
+  const faults = new Map<string, unknown>();
+  const waiters = new Map<string, Waiter[]>();
+  const listeners = new Set<ProgressListener>();
+  let lock: EngineLock | undefined;
+  let stopping = false;
+
+  const hostOf = (jobId: string): RunHost => ({
+    ...options,
+    journal,
+    onProgress: (progress) => {
+      for (const listener of listeners) listener(jobId, progress);
+    },
+  });
+  const begin = (jobId: string): void => {
+    const control = new AbortController();
+    const end = runJob(hostOf(jobId), jobId, control)
+      .then(
+        (how: RunEnd) => settled(jobId, how),
+        (error: unknown) => failed(jobId, error),
+      )
+      .catch((error: unknown) => options.onFault(jobId, error));
+    running.set(jobId, { control, end });
+  };
+  const settled = async (jobId: string, how: RunEnd): Promise<void> => {
+    running.delete(jobId);
+    const job = await journal.get(jobId);
+    for (const waiter of waiters.get(jobId) ?? []) if (job !== undefined) waiter.resolve(job);
+    waiters.delete(jobId);
+    if (how === 'ended') await takeUp();
+  };
+  const failed = async (jobId: string, error: unknown): Promise<void> => {
+    running.delete(jobId);
+    faults.set(jobId, error);
+    options.onFault(jobId, error);
+    for (const waiter of waiters.get(jobId) ?? []) waiter.reject(error);
+    waiters.delete(jobId);
+    await takeUp();
+  };
+  /** Begins as many waiting jobs as may run. Asking the journal also waits for a transaction that submits one. */
+  const takeUp = async (): Promise<void> => {
+    for (const jobId of await journal.unfinished()) {
+      if (lock === undefined || stopping || running.size >= options.maxJobs) return;
+      if (!running.has(jobId) && !faults.has(jobId)) begin(jobId);
+    }
+  };
+  const interrupt = (job: RunningJob, interruption: Interruption): void =>
+    job.control.abort(new InterruptedError(interruption));
+
+  return {
+    async submit(job, transaction) {
+      await journal.submit(job, transaction);
+      if (lock !== undefined) takeUp().catch((error: unknown) => options.onFault(job.id, error));
+    },
+    async start() {
+      if (lock !== undefined) return;
+      const acquired = options.acquireLock();
+      try {
+        await options.beforeResume(await journal.unfinished());
+      } catch (error) {
+        acquired.release();
+        throw error;
+      }
+      lock = acquired;
+      stopping = false;
+      faults.clear();
+      await takeUp();
+    },
+    async stop() {
+      stopping = true;
+      for (const job of running.values()) interrupt(job, 'stop');
+      while (running.size > 0) await Promise.all(Array.from(running.values(), (job) => job.end));
+      for (const jobId of waiters.keys()) await settled(jobId, 'paused');
+      lock?.release();
+      lock = undefined;
+    },
+    async cancel(id) {
+      await journal.requestCancel(id);
+      const job = running.get(id);
+      if (job !== undefined) interrupt(job, 'cancelled');
+    },
+    async wait(id) {
+      const job = await journal.get(id);
+      if (job === undefined) throw new FlowError('unknown_job', `There is no job ${id}`);
+      if (FINAL_STATES.includes(job.state) || lock === undefined) return job;
+      if (faults.has(id)) throw faults.get(id);
+      return new Promise<JobRecord>((resolve, reject) => {
+        waiters.set(id, [...(waiters.get(id) ?? []), { resolve, reject }]);
+      });
+    },
+    onProgress(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}
