@@ -34,12 +34,13 @@ export const GOLDEN_NAMES: readonly string[] = Object.keys(RECIPES);
 /** Guest bytes of every golden, before a format rounds them up. */
 export const GOLDEN_SIZE: number = 4 * 2 ** 20;
 
-/** One image of each kind, made by qemu-img now and read into memory. */
-export async function makeGoldens(): Promise<ReadonlyMap<string, Uint8Array>> {
+/** The images of those names (by default all), made by qemu-img now and read into memory. */
+export async function makeGoldens(...names: readonly string[]): Promise<ReadonlyMap<string, Uint8Array>> {
   const qemuImg = await requireQemuImg();
   return inScratchFolder(async (folder) => {
     const goldens = new Map<string, Uint8Array>();
     for (const [name, recipe] of Object.entries(RECIPES)) {
+      if (names.length > 0 && !names.includes(name)) continue;
       const path = join(folder, name);
       await create(qemuImg, [...recipe, path, String(GOLDEN_SIZE)]);
       goldens.set(name, await readBytesOf(path));
