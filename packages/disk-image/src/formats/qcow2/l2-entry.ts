@@ -17,6 +17,8 @@ const DESCRIPTOR_HIGH = 0x3fffffff;
 const OFFSET_HIGH = 0x00ffffff;
 const RESERVED_HIGH = 0x3f000000;
 const ZERO_LOW = 1;
+/** Bits 0 to 8 are no part of an offset. */
+const UNALIGNED_LOW = 0x1ff;
 
 /** One decoded unit; reused from unit to unit so that scanning allocates nothing. */
 export interface UnitState {
@@ -144,6 +146,21 @@ export function compressedEntry(
   const offsetBitsInHigh = compressedOffsetBits(clusterBits) - 32;
   const high = COMPRESSED_HIGH | (moreSectors << offsetBitsInHigh) | Math.floor(hostOffset / 2 ** 32);
   return { high: high >>> 0, low: hostOffset % 2 ** 32 };
+}
+
+/** Byte offset of the host cluster in a standard entry as it stands, lawful or not; `NO_HOST_OFFSET` without one. */
+export function rawHostOffset(table: L2Table, index: number, geometry: ClusterGeometry): number {
+  const high = table.words[index * geometry.entryWords] ?? 0;
+  const low = (table.words[index * geometry.entryWords + 1] ?? 0) & ~UNALIGNED_LOW;
+  if ((high & COMPRESSED_HIGH) !== 0 || ((high & OFFSET_HIGH) === 0 && low === 0)) return NO_HOST_OFFSET;
+  return (high & OFFSET_HIGH) * 2 ** 32 + (low >>> 0);
+}
+
+/** True when the entry says nothing at all: an unallocated cluster. */
+export function isEmptyEntry(table: L2Table, index: number, geometry: ClusterGeometry): boolean {
+  const word = index * geometry.entryWords;
+  for (let i = 0; i < geometry.entryWords; i++) if (table.words[word + i] !== 0) return false;
+  return true;
 }
 
 /** True when the entry says that its cluster has a refcount of exactly one. */

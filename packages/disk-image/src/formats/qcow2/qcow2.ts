@@ -1,4 +1,5 @@
 import type { Format } from '../../image/format.ts';
+import { checkQcow2 } from './check.ts';
 import { examineQcow2 } from './examine.ts';
 import { hasQcow2Magic } from './header.ts';
 import { openQcow2 } from './open.ts';
@@ -11,5 +12,6 @@ export const qcow2: Format = {
   probe: ({ head }) => hasQcow2Magic(head),
   examine: examineQcow2,
   open: openQcow2,
+  check: checkQcow2,
   writer: qcow2Writer,
 };

@@ -1,0 +1,99 @@
+import type { ByteSource } from '../../bytes/byte-source.ts';
+import type { CheckReport } from '../../image/format.ts';
+import type { BitmapInfo } from './bitmap-directory.ts';
+import type { WalkedL1 } from './check-mapping.ts';
+import { checkCopiedFlags, walkMapping } from './check-mapping.ts';
+import type { CheckState } from './check-state.ts';
+import { addReferences, checkState, reportCorruption } from './check-state.ts';
+import { faultError, tableFault } from './fault.ts';
+import { MAX_BITMAP_TABLE_SIZE } from './limits.ts';
+import { readMetadata } from './metadata.ts';
+import { compareRefcounts, readRefcountTable } from './refcount-table.ts';
+import { checkSnapshotL1, readSizedSnapshotTable } from './snapshot-table.ts';
+import { readTableWords } from './table-words.ts';
+
+/**
+ * Counts every reference to every cluster and compares with the refcounts, as `qemu-img check` does: the same counts of
+ * corruptions, leaks, allocated, compressed and fragmented clusters. Beyond that, a data cluster that the file cuts
+ * short is a corruption. Encrypted images can be checked. Throws the other faults of `readMetadata`, and `unsupported`
+ * beyond `MAX_CHECK_MEMORY` or `MAX_CHECKED_TABLE_BYTES`.
+ */
+export async function checkQcow2(source: ByteSource): Promise<CheckReport> {
+  const metadata = await readMetadata(source);
+  const fault = metadata.faults.find((candidate) => candidate.code !== 'encrypted');
+  if (fault !== undefined) throw faultError(fault);
+  const { header, geometry, extensions } = metadata;
+  const state = checkState(source, metadata);
+  addReferences(state, 'header', 0, geometry.clusterSize);
+  const activeL1 = { structure: 'L1 table', hostOffset: header.l1TableOffset, size: header.l1Size, active: true };
+  await walkMapping(state, activeL1);
+  await walkSnapshots(state);
+  if (extensions.encryptionHeader !== undefined) {
+    addReferences(state, 'encryption header', extensions.encryptionHeader.offset, extensions.encryptionHeader.length);
+  }
+  await walkBitmaps(state);
+  const imageEndOffset = await compareRefcounts(state, await readRefcountTable(state));
+  await checkCopiedFlags(state, activeL1);
+  return {
+    corruptions: state.corruptions,
+    leaks: state.leaks,
+    findings: state.findings,
+    allocatedUnits: state.allocatedClusters,
+    totalUnits: Math.ceil(header.virtualSize / geometry.clusterSize),
+    compressedUnits: state.compressedClusters,
+    fragmentedUnits: state.fragmentedClusters,
+    imageEndOffset,
+  };
+}
+
+async function walkSnapshots(state: CheckState): Promise<void> {
+  const { header, geometry } = state.metadata;
+  const { snapshots, sizeBytes } = await readSizedSnapshotTable(state.source, header);
+  for (const snapshot of snapshots) {
+    checkSnapshotL1(snapshot, geometry.clusterSize, state.source.size);
+    const walked: WalkedL1 = {
+      structure: 'L1 table of a snapshot',
+      hostOffset: snapshot.l1TableOffset,
+      size: snapshot.l1Size,
+      active: false,
+    };
+    await walkMapping(state, walked);
+  }
+  addReferences(state, 'snapshot table', header.snapshotsOffset, sizeBytes);
+}
+
+async function walkBitmaps(state: CheckState): Promise<void> {
+  const { bitmaps } = state.metadata.extensions;
+  if (bitmaps === undefined) return;
+  addReferences(state, 'bitmap directory', bitmaps.directoryOffset, bitmaps.directorySize);
+  for (const bitmap of state.metadata.bitmaps) await walkBitmapTable(state, bitmap);
+}
+
+async function walkBitmapTable(state: CheckState, bitmap: BitmapInfo): Promise<void> {
+  const { clusterSize } = state.metadata.geometry;
+  const place = {
+    structure: 'bitmap table',
+    hostOffset: bitmap.tableOffset,
+    sizeBytes: bitmap.tableSize * 8,
+    maxSizeBytes: MAX_BITMAP_TABLE_SIZE,
+    field: bitmap.tableOffset,
+  };
+  const fault = tableFault(place, clusterSize, state.source.size);
+  if (fault !== undefined) {
+    reportCorruption(state, fault.code, fault.message, fault.offset);
+    return;
+  }
+  addReferences(state, 'bitmap table', place.hostOffset, place.sizeBytes);
+  const words = await readTableWords(state.source, place);
+  for (let index = 0; index < bitmap.tableSize; index++) {
+    const low = words[index * 2 + 1] ?? 0;
+    const hostOffset = (words[index * 2] ?? 0) * 2 ** 32 + low;
+    // Without an offset, bit 0 says what the bitmap holds there: all zeros or all ones.
+    if (hostOffset <= 1) continue;
+    if (hostOffset % clusterSize === 0) addReferences(state, 'bitmap data', hostOffset, clusterSize);
+    else {
+      const message = `Entry ${index} of the table of bitmap ${JSON.stringify(bitmap.name)} is not cluster-aligned`;
+      reportCorruption(state, 'corrupt-table', message, place.hostOffset + index * 8);
+    }
+  }
+}
