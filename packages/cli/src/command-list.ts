@@ -1,0 +1,70 @@
+import type { Command } from './arguments/command.ts';
+
+/** A command as the program's help shows it; the rest is loaded when it is needed, for start-up time counts. */
+export interface ListedCommand {
+  readonly name: string;
+  readonly summary: string;
+  load(): Promise<Command>;
+}
+
+/** Every command, in the groups and the order of the help. */
+export const commandGroups: readonly { readonly title: string; readonly commands: readonly ListedCommand[] }[] = [
+  {
+    title: 'Convert',
+    commands: [
+      {
+        name: 'convert',
+        summary: 'Convert an image to another format, and verify the result',
+        load: async () => (await import('./commands/convert.ts')).convertCommand,
+      },
+      {
+        name: 'measure',
+        summary: 'Say how large a converted image would be',
+        load: async () => (await import('./commands/measure.ts')).measureCommand,
+      },
+    ],
+  },
+  {
+    title: 'Look at images',
+    commands: [
+      {
+        name: 'inspect',
+        summary: 'Say what a file is and whether it is safe to use',
+        load: async () => (await import('./commands/inspect.ts')).inspectCommand,
+      },
+      {
+        name: 'info',
+        summary: 'Show what the metadata of an image says',
+        load: async () => (await import('./commands/info.ts')).infoCommand,
+      },
+      {
+        name: 'map',
+        summary: 'Show which parts of the disk hold data',
+        load: async () => (await import('./commands/map.ts')).mapCommand,
+      },
+      {
+        name: 'check',
+        summary: 'Check the tables of an image for damage and leaks',
+        load: async () => (await import('./commands/check.ts')).checkCommand,
+      },
+      {
+        name: 'compare',
+        summary: 'Say whether two images hold the same disk',
+        load: async () => (await import('./commands/compare.ts')).compareCommand,
+      },
+      {
+        name: 'digest',
+        summary: 'Print the content id: the same for the same disk in any format',
+        load: async () => (await import('./commands/digest.ts')).digestCommand,
+      },
+      {
+        name: 'formats',
+        summary: 'List the formats that can be read and written, with their options',
+        load: async () => (await import('./commands/formats.ts')).formatsCommand,
+      },
+    ],
+  },
+];
+
+/** All commands in one list. */
+export const allCommands: readonly ListedCommand[] = commandGroups.flatMap((group) => group.commands);
