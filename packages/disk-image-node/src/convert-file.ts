@@ -2,6 +2,7 @@ import { rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type {
   Checkpoint,
+  ConversionCheckpoints,
   ConversionPlan,
   ConversionResult,
   DiskImage,
@@ -9,7 +10,7 @@ import type {
   ProgressListener,
   WorkMap,
 } from '@diskmorph/disk-image';
-import { assert, convert, inlineLanes, planConversion } from '@diskmorph/disk-image';
+import { assert, CHECKPOINT_INTERVAL, convert, inlineLanes, planConversion } from '@diskmorph/disk-image';
 import { checkpointFile, planDigest } from './checkpoint-files.ts';
 import { verifyFile } from './digest-file.ts';
 import { fileRunSpool } from './file-run-spool.ts';
@@ -40,7 +41,7 @@ export interface FileConversion {
    * A directory for this conversion alone, on the target's file system: the target grows there, and a conversion that
    * was killed goes on from its last checkpoint when it is called again with the same request.
    */
-  readonly checkpoint?: { readonly path: string };
+  readonly checkpoint?: { readonly path: string; readonly intervalBytes?: number };
   readonly onProgress?: ProgressListener;
   readonly signal?: AbortSignal;
 }
@@ -183,7 +184,7 @@ async function copyInto(directory: WorkDirectory, conversion: Conversion): Promi
 
 interface ResumePoint {
   readonly from?: Checkpoint;
-  readonly checkpoints?: { readonly store: ReturnType<typeof checkpointFile>; readonly planDigest: string };
+  readonly checkpoints?: ConversionCheckpoints;
 }
 
 async function resumePoint(directory: WorkDirectory, conversion: Conversion): Promise<ResumePoint> {
@@ -191,6 +192,7 @@ async function resumePoint(directory: WorkDirectory, conversion: Conversion): Pr
   const checkpoints = {
     store: checkpointFile(directory.path),
     planDigest: await planDigest(conversion.plan, conversion.request.source),
+    intervalBytes: conversion.request.checkpoint.intervalBytes ?? CHECKPOINT_INTERVAL,
   };
   const saved = await checkpoints.store.load();
   if (saved === undefined || saved.version !== 1 || saved.planDigest !== checkpoints.planDigest) return { checkpoints };

@@ -17,5 +17,5 @@ export interface CheckpointStore {
   save(checkpoint: Checkpoint): Promise<void>;
 }
 
-/** Guest bytes between two checkpoints. */
+/** Guest bytes of data between two checkpoints, unless the caller says otherwise: a second or less of work. */
 export const CHECKPOINT_INTERVAL: number = 256 * 2 ** 20;

@@ -3,7 +3,6 @@ import { assert, throwIfAborted } from '../errors.ts';
 import type { Format } from '../image/format.ts';
 import type { TargetLayout } from '../image/target.ts';
 import type { Checkpoint, CheckpointStore } from './checkpoint.ts';
-import { CHECKPOINT_INTERVAL } from './checkpoint.ts';
 import { contentSeed } from './content-id.ts';
 import type { WorkPorts } from './digest.ts';
 import type { ChunkResult, LaneJob } from './lane.ts';
@@ -27,7 +26,15 @@ export interface ConversionPorts extends WorkPorts {
   readonly digest: boolean;
   /** The checkpoint to go on from; the sinks and the spool hold what it says. */
   readonly resumeFrom?: CollectedState;
-  readonly checkpoints?: { readonly store: CheckpointStore; readonly planDigest: string };
+  readonly checkpoints?: ConversionCheckpoints;
+}
+
+/** How a conversion saves the points from which it can go on. */
+export interface ConversionCheckpoints {
+  readonly store: CheckpointStore;
+  readonly planDigest: string;
+  /** Guest bytes of data between two checkpoints. */
+  readonly intervalBytes: number;
 }
 
 /** What a conversion did. Plain data. */
@@ -134,7 +141,7 @@ function checkpointer(ports: ConversionPorts, collector: ResultCollector, chunkS
   };
   return {
     consider(bytesDone) {
-      if (checkpoints === undefined || running !== undefined || bytesDone - savedAt < CHECKPOINT_INTERVAL) return;
+      if (checkpoints === undefined || running !== undefined || bytesDone - savedAt < checkpoints.intervalBytes) return;
       savedAt = bytesDone;
       running = save()
         .catch((error: unknown) => {
