@@ -26,13 +26,6 @@ export function mbrSector(partitions: readonly MadePartition[]): Uint8Array {
 
 /** `disk` with an ISO 9660 volume of `blocks` blocks of 2048 bytes in it: primary, El Torito, Joliet, terminator. */
 export function withIso(disk: Uint8Array, blocks: number): Uint8Array {
-  const descriptor = (type: number): Uint8Array => {
-    const sector = new Uint8Array(2048);
-    sector[0] = type;
-    sector.set(ascii('CD001'), 1);
-    sector[6] = 1;
-    return sector;
-  };
   const primary = descriptor(1);
   primary.set(ascii('DEBIAN 12'.padEnd(32)), 40);
   new DataView(primary.buffer).setUint32(80, blocks, true);
@@ -42,6 +35,14 @@ export function withIso(disk: Uint8Array, blocks: number): Uint8Array {
     (bytes, sector, i) => patched(bytes, 32768 + i * 2048, sector),
     disk,
   );
+}
+
+function descriptor(type: number): Uint8Array {
+  const sector = new Uint8Array(2048);
+  sector[0] = type;
+  sector.set(ascii('CD001'), 1);
+  sector[6] = 1;
+  return sector;
 }
 
 /** One 512-byte ustar header of an empty member. */

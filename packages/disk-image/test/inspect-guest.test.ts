@@ -218,16 +218,16 @@ describe('an image inside an image', () => {
   });
 });
 
-describe('size bombs', () => {
-  async function hugeQcow2(size: string): Promise<Uint8Array> {
-    const qemuImg = await requireQemuImg();
-    return inScratchFolder(async (folder) => {
-      const path = join(folder, 'huge');
-      await run(qemuImg, ['create', '-q', '-f', 'qcow2', '-o', 'cluster_size=2M', path, size]);
-      return readBytesOf(path);
-    });
-  }
+async function hugeQcow2(size: string): Promise<Uint8Array> {
+  const qemuImg = await requireQemuImg();
+  return inScratchFolder(async (folder) => {
+    const path = join(folder, 'huge');
+    await run(qemuImg, ['create', '-q', '-f', 'qcow2', '-o', 'cluster_size=2M', path, size]);
+    return readBytesOf(path);
+  });
+}
 
+describe('size bombs', () => {
   test.each([
     { size: '1G', found: [] },
     { size: '20T', found: ['warning size-bomb-virtual'] },

@@ -24,6 +24,10 @@ function grave(verdict: Verdict): readonly string[] {
   return verdict.findings.filter(({ severity }) => severity !== 'info').map(({ code }) => code);
 }
 
+function vhdFooter(): Uint8Array {
+  return golden(goldens, 'vhd-fixed').slice(-512);
+}
+
 const blank = new Uint8Array(256 * 1024);
 const iso = withIso(blank, 128);
 
@@ -111,7 +115,6 @@ describe('declared against detected', () => {
 
 describe('several formats in one file', () => {
   const partitioned = mbrSector([{ type: 0x83, first: 1, sectors: 8 }]);
-  const vhdFooter = (): Uint8Array => golden(goldens, 'vhd-fixed').slice(-512);
 
   test.each([
     { name: 'qcow2 header and VHD footer', make: () => joined(golden(goldens, 'qcow2'), vhdFooter()) },
