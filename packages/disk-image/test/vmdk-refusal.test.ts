@@ -68,7 +68,7 @@ describe('a sparse extent that breaks the specification is refused and reported'
     },
     { name: 'a capacity of 0', bytes: setU64(12, 0n), open: 'corrupt', code: 'zero-capacity' },
     { name: 'a capacity of 128 PiB', bytes: setU64(12, 2n ** 48n), open: 'corrupt', code: 'refused' },
-    { name: 'a capacity of 65 TiB', bytes: setU64(12, 65n * 2n ** 31n), open: 'unsafe', code: 'size-bomb' },
+    { name: 'a capacity of 65 TiB', bytes: setU64(12, 65n * 2n ** 31n), open: 'unsafe', code: 'size-bomb-virtual' },
     { name: 'grains of 3 sectors', bytes: setU64(20, 3n), open: 'corrupt', code: 'bad-grain-size' },
     { name: 'grains of 0 sectors', bytes: setU64(20, 0n), open: 'corrupt', code: 'bad-grain-size' },
     { name: 'grains of 4 MiB', bytes: setU64(20, 8192n), open: 'corrupt', code: 'bad-grain-size' },
@@ -244,7 +244,7 @@ describe('a descriptor opens nothing that its names do not allow', () => {
       open: 'unsupported',
       code: 'unsupported-subformat',
     },
-    { name: '100 TiB', extents: [`RW ${100 * 2 ** 31} FLAT "x.vmdk" 0`], open: 'unsafe', code: 'size-bomb' },
+    { name: '100 TiB', extents: [`RW ${100 * 2 ** 31} FLAT "x.vmdk" 0`], open: 'unsafe', code: 'size-bomb-virtual' },
     {
       name: 'more than 4096 extents',
       extents: Array.from({ length: 4097 }, (_, i) => `RW 8 FLAT "x${i}.vmdk" 0`),

@@ -160,7 +160,7 @@ function sizeFaults({ extents }: Descriptor): DescriptorFault[] {
   if (total <= MAX_CAPACITY) return [];
   return [
     {
-      code: 'size-bomb',
+      code: 'size-bomb-virtual',
       refusal: 'unsafe',
       message: `A disk of ${total} bytes is larger than the limit of ${MAX_CAPACITY}`,
     },

@@ -229,7 +229,7 @@ function capacityFaults(header: SparseHeader): HeaderFault[] {
   if (header.capacity > MAX_CAPACITY) {
     return [
       {
-        code: 'size-bomb',
+        code: 'size-bomb-virtual',
         refusal: 'unsafe',
         message: `A disk of ${header.capacity} bytes is larger than the limit of ${MAX_CAPACITY}`,
         offset: 12,
