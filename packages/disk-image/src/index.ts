@@ -1,3 +1,4 @@
+export { blobSource } from './bytes/blob-source.ts';
 export * from './bytes/byte-source.ts';
 export * from './bytes/codecs.ts';
 export { alignDown, alignUp } from './bytes/numbers.ts';
