@@ -240,4 +240,16 @@ describe('size bombs', () => {
     const verdict = await verdictOn(await hugeQcow2('1G'), { limits: { maxVirtualSize: 2 ** 20 } });
     expect(codes(verdict)).toEqual(['unsafe size-bomb-virtual']);
   });
+
+  test('a disk of 1 TiB whose every block is the same compressed one', async () => {
+    const image = await asQcow2(new Uint8Array(2 * MIB).fill(0x41), '-c', '-o', 'cluster_size=2M');
+    const view = new DataView(image.buffer);
+    const l1Table = Number(view.getBigUint64(40));
+    const l2Table = Number(view.getBigUint64(l1Table) & 0x00fffffffffffe00n);
+    view.setBigUint64(24, 2n ** 40n);
+    view.setUint32(36, 2);
+    view.setBigUint64(l1Table + 8, view.getBigUint64(l1Table));
+    for (let at = 8; at < 2 * MIB; at += 8) view.setBigUint64(l2Table + at, view.getBigUint64(l2Table));
+    expect(codes(await verdictOn(image))).toEqual(['unsafe size-bomb-ratio', 'warning size-bomb-virtual']);
+  });
 });

@@ -127,6 +127,10 @@ describe('several formats in one file', () => {
       name: 'VDI signature in the name of a tar',
       make: () => patched(tarHeader('disk.vmdk'), 64, [0x7f, 0x10, 0xda, 0xbe]),
     },
+    {
+      name: 'qcow header and GUID partition table',
+      make: () => patched(golden(goldens, 'qcow'), 512, ascii('EFI PART')),
+    },
     { name: 'qcow2 with a zip at its end', make: () => joined(golden(goldens, 'qcow2'), ZIP_END) },
     { name: 'ISO with a zip at its end', make: () => joined(iso, ZIP_END) },
     { name: 'gz and VHD footer', make: () => joined(gzipSync(blank), vhdFooter()) },

@@ -6,6 +6,7 @@ import { asciiField, fieldReader } from '../bytes/numbers.ts';
 import type { Finding } from '../image/finding.ts';
 import type { Partition } from './partition-table.ts';
 
+const SIGNATURE = 'EFI PART';
 const SECTOR_SIZES = [512, 4096];
 const MIN_HEADER_BYTES = 92;
 const HEADER_CRC_AT = 16;
@@ -58,9 +59,14 @@ export async function readGuidPartitionTable(
   return { table: undefined, findings: [] };
 }
 
+/** True when the first bytes of a disk have a primary header, of any sector size. */
+export function hasGptSignature(head: Uint8Array): boolean {
+  return SECTOR_SIZES.some((at) => asciiField(head.subarray(at, at + 8)) === SIGNATURE);
+}
+
 async function hasSignature(disk: ByteSource, at: number): Promise<boolean> {
   if (at < 0 || at + MIN_HEADER_BYTES > disk.size) return false;
-  return asciiField(await readBytes(disk, at, 8)) === 'EFI PART';
+  return asciiField(await readBytes(disk, at, 8)) === SIGNATURE;
 }
 
 interface Copy {

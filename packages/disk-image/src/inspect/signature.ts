@@ -3,6 +3,7 @@ import { readBytes } from '../bytes/byte-source.ts';
 import type { Finding } from '../image/finding.ts';
 import type { Format, ProbeInput } from '../image/format.ts';
 import { PROBE_HEAD_SIZE, PROBE_TAIL_SIZE } from '../image/format.ts';
+import { hasGptSignature } from './gpt.ts';
 import type { IsoVolume } from './iso9660.ts';
 import { findIsoVolume } from './iso9660.ts';
 import { MBR_SECTOR, parseMbr } from './mbr.ts';
@@ -52,7 +53,7 @@ export function readSignatures(input: ProbeInput, formats: readonly Format[]): S
     ...(startWrapper === undefined ? [] : [startWrapper]),
     ...(zipEnd ? ['zip'] : []),
   ];
-  const partitioned = atStart.length > 0 && parseMbr(input.head.subarray(0, MBR_SECTOR)) !== undefined;
+  const partitioned = atStart.length > 0 && isPartitioned(input.head);
   const conflicts = new Set([...candidates, ...(partitioned ? ['a partition table'] : [])]);
   for (const compatible of compatibleNames({ atStart, atEnd, iso, startWrapper })) conflicts.delete(compatible);
   return {
@@ -62,6 +63,10 @@ export function readSignatures(input: ProbeInput, formats: readonly Format[]): S
     candidates,
     findings: conflicts.size > 1 ? [severalFormats([...conflicts])] : [],
   };
+}
+
+function isPartitioned(head: Uint8Array): boolean {
+  return parseMbr(head.subarray(0, MBR_SECTOR)) !== undefined || hasGptSignature(head);
 }
 
 /**
