@@ -1,11 +1,11 @@
 import type { ConversionPlan, Finding } from '@diskmorph/disk-image';
 import type { ConversionReport } from '@diskmorph/disk-image-node';
+import { factLines } from './fact-lines.ts';
 import type { SourceImage } from './source-image.ts';
 import { formatText } from './source-image.ts';
 import { durationText, exactSizeText, sizeText } from './terminal/size-text.ts';
 import type { Style } from './terminal/style.ts';
-import type { Cell } from './terminal/text-layout.ts';
-import { plainText, tableLines } from './terminal/text-layout.ts';
+import { plainText } from './terminal/text-layout.ts';
 
 /** What a conversion did, for people. */
 export function reportText(report: ConversionReport, source: SourceImage, style: Style): string {
@@ -52,11 +52,6 @@ export function warningText(finding: Finding, style: Style): string {
   if (finding.severity === 'info') return '';
   const allowed = finding.severity === 'unsafe' ? ', allowed' : '';
   return `${style.yellow('warning:')} ${plainText(finding.message)} ${style.dim(`[${finding.code}${allowed}]`)}\n`;
-}
-
-/** Names and facts in two columns under a headline. */
-export function factLines(rows: readonly (readonly [name: string, fact: Cell])[], style: Style): string[] {
-  return tableLines(rows.map(([name, fact]) => [`  ${style.dim(name)}`, fact]));
 }
 
 function targetFormatText({ layout, options }: ConversionPlan): string {

@@ -90,6 +90,7 @@ const ADVICE_BY_SYSTEM_ERROR: Readonly<Record<string, string>> = {
 function adviceFor(error: ImageErrorFacts): string | undefined {
   if (error.code === 'out_of_bounds')
     return `"diskmorph formats ${error.format ?? 'FMT'}" lists the options and their values`;
+  if (error.code === 'unsupported' && error.format === undefined) return undefined;
   if (error.code !== 'io') return ADVICE[error.code];
   const { cause } = error;
   const systemCode = cause instanceof Error && 'code' in cause ? String(cause.code) : '';

@@ -3,7 +3,7 @@ import { findingAdvice } from './finding-advice.ts';
 import type { Style } from './terminal/style.ts';
 import { plainText, wrapText } from './terminal/text-layout.ts';
 
-const INDENT = '          ';
+const INDENT = ' '.repeat(11);
 
 /** Findings for people: severity, code and place, one sentence, what to do. */
 export function findingLines(findings: readonly Finding[], style: Style, width: number): string[] {

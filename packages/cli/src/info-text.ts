@@ -1,6 +1,7 @@
 import type { Details, JsonValue } from '@diskmorph/disk-image';
 import type { FileInfo } from './commands/info.ts';
-import { factLines } from './conversion-text.ts';
+import { factLines } from './fact-lines.ts';
+import { referenceName } from './reference-name.ts';
 import { exactSizeText, sizeText } from './terminal/size-text.ts';
 import type { Style } from './terminal/style.ts';
 import type { Cell } from './terminal/text-layout.ts';
@@ -32,7 +33,7 @@ function facts(info: FileInfo): [string, Cell][] {
   if (info.encryption !== undefined) rows.push(['encryption', info.encryption]);
   for (const reference of info.references) {
     const format = reference.format === undefined ? '' : ` (${plainText(reference.format)})`;
-    rows.push([reference.kind.replace('-', ' '), `${plainText(reference.name)}${format}`]);
+    rows.push([referenceName(reference.kind), `${plainText(reference.name)}${format}`]);
   }
   const marks = [...(info.dirty ? ['dirty'] : []), ...(info.corrupt ? ['corrupt'] : [])];
   if (marks.length > 0) rows.push(['marked', marks.join(', ')]);

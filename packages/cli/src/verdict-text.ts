@@ -1,5 +1,6 @@
 import type { Contents, Finding, Partition, PartitionTable, Verdict } from '@diskmorph/disk-image';
-import { factLines } from './conversion-text.ts';
+import { factLines } from './fact-lines.ts';
+import { referenceName } from './reference-name.ts';
 import { findingLines } from './finding-text.ts';
 import { partitionTypeName } from './partition-type.ts';
 import { exactSizeText, sizeText } from './terminal/size-text.ts';
@@ -56,7 +57,7 @@ function facts(verdict: Verdict): [string, Cell][] {
   rows.push(['file size', exactSizeText(verdict.fileSize)]);
   if (info?.encryption !== undefined) rows.push(['encryption', info.encryption]);
   for (const reference of info?.references ?? []) {
-    rows.push([`names ${reference.kind.replace('-', ' ')}`, plainText(reference.name)]);
+    rows.push([`names ${referenceName(reference.kind)}`, plainText(reference.name)]);
   }
   if (info !== undefined && info.snapshots.length > 0) {
     rows.push(['snapshots', info.snapshots.map((snapshot) => plainText(snapshot.name)).join(', ')]);
@@ -67,7 +68,7 @@ function facts(verdict: Verdict): [string, Cell][] {
 
 function formatFact({ format, subformat, declared, candidates }: Verdict): string {
   const what = subformat === undefined ? format : `${format} (${subformat})`;
-  const how = candidates.length === 0 ? 'no other signature' : 'by its signature';
+  const how = candidates.includes(format) ? 'by its signature' : 'no signature of an image format';
   return declared === undefined ? `${what}, ${how}` : `${what}, ${how}; declared as ${plainText(declared)}`;
 }
 

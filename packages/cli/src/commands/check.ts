@@ -3,7 +3,7 @@ import { openFileSource, requireFormat } from '@diskmorph/disk-image-node';
 import type { Command, CommandContext } from '../arguments/command.ts';
 import type { GivenArguments } from '../arguments/given-arguments.ts';
 import { FORMAT_OPTION, JSON_OPTION, requireOperand } from '../arguments/shared-options.ts';
-import { factLines } from '../conversion-text.ts';
+import { factLines } from '../fact-lines.ts';
 import { EXIT, EXIT_BY_ERROR_CODE } from '../exit-code.ts';
 import { ToldError } from '../failure.ts';
 import { findingLines } from '../finding-text.ts';

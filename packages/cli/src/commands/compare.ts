@@ -56,9 +56,9 @@ async function runCompare(given: GivenArguments, context: CommandContext): Promi
 
 function comparisonText(result: Comparison, equal: boolean): string {
   const [first, second] = result.sizes;
-  const sizes = first === second ? '' : ` (${exactSizeText(first)} and ${exactSizeText(second)})`;
+  const sizes = first === second ? '' : `\nTheir sizes: ${exactSizeText(first)} and ${exactSizeText(second)}.`;
   const offset = result.firstDifference;
-  if (offset !== undefined) return `The disks differ, first at byte ${offset} (0x${offset.toString(16)})${sizes}.`;
-  if (!equal) return `The disks have different sizes${sizes}.`;
-  return first === second ? 'The disks are the same.' : `The disks are the same but for their sizes${sizes}.`;
+  if (offset !== undefined) return `The disks differ, first at byte ${offset} (0x${offset.toString(16)}).${sizes}`;
+  if (!equal) return `The disks have different sizes.${sizes}`;
+  return first === second ? 'The disks are the same.' : `The disks are the same but for their sizes.${sizes}`;
 }

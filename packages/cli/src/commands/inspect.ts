@@ -12,6 +12,7 @@ export const inspectCommand: Command = {
   name: 'inspect',
   summary: 'Say what a file is and whether it is safe to use. Reads a bounded part of it and opens no other file.',
   operands: ['FILE'],
+  notes: ['docs/findings.md explains the code of every finding.'],
   options: [
     {
       long: 'declared',

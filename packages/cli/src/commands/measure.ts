@@ -13,7 +13,7 @@ import {
   requireOperand,
   SNAPSHOT_OPTION,
 } from '../arguments/shared-options.ts';
-import { factLines } from '../conversion-text.ts';
+import { factLines } from '../fact-lines.ts';
 import { countDataUnits } from '../data-units.ts';
 import { EXIT } from '../exit-code.ts';
 import { sourceImage } from '../source-image.ts';
