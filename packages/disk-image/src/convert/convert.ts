@@ -68,7 +68,7 @@ export async function convert(plan: ConversionPlan, target: Format, ports: Conve
   const contentId = ports.digest ? collector.contentId() : undefined;
   const layout = contentId === undefined ? plan.layout : finalLayout(target, plan, contentSeed(contentId));
   await writer.finish({ layout, sinks: ports.sinks, runs: ports.spool.read(), ends, codecs: ports.codecs });
-  await writePrologue(layout, ports.sinks, writer.prologue?.(layout));
+  if (layout.ascending) await writePrologue(layout, ports.sinks, writer.prologue?.(layout));
   return { contentId, dataBytes, resumedFromBytes: start.chunksDone * plan.chunkSize };
 }
 
