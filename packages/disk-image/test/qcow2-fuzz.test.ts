@@ -216,6 +216,15 @@ function commandOf(step: Operation, model: Model): string | undefined {
   return `write ${isCompressed ? '-c ' : ''}-P ${step.pattern} ${start} ${end - start}`;
 }
 
+/**
+ * qemu-io 7.2 marks its own image as corrupt when it packs a compressed cluster after the host cluster of another one
+ * was freed and used again, so compressed writes come before all others.
+ */
+function compressedFirst(steps: readonly Operation[]): Operation[] {
+  const isCompressed = (step: Operation): boolean => step.kind === 'compressed';
+  return [...steps.filter(isCompressed), ...steps.filter((step) => !isCompressed(step))];
+}
+
 test('random writes of qemu-io read as the same writes to a byte array', async () => {
   const options = [
     ['cluster_size=512', 512],
@@ -231,7 +240,9 @@ test('random writes of qemu-io read as the same writes to a byte array', async (
     fc.asyncProperty(scenario, async ({ choice, steps }) => {
       const [option, clusterSize] = options[choice] ?? options[0];
       const model = { guest: new Uint8Array(SIZE), clusterSize, written: new Set<number>() };
-      const commands = steps.map((step) => commandOf(step, model)).filter((one) => one !== undefined);
+      const commands = compressedFirst(steps)
+        .map((step) => commandOf(step, model))
+        .filter((one) => one !== undefined);
       const recipe = { name: 'random', options: option, sizeBytes: SIZE, commands };
       const bytes = await makeGolden(peer, recipe);
       expect(Buffer.compare(await readAll(await openBytes(bytes), 5003), model.guest)).toBe(0);
