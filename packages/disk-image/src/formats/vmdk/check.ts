@@ -5,16 +5,10 @@ import { readAnatomy } from './anatomy.ts';
 import { descriptorFaults } from './create-type.ts';
 import { grainFindings, tableFindings } from './examine.ts';
 import { faultFinding, refuseFaults } from './fault.ts';
-import {
-  overlapsHeader,
-  readEntries,
-  readGrainDirectory,
-  readRedundantDirectory,
-  tableOffset,
-} from './grain-directory.ts';
+import { readGrainDirectory, readRedundantDirectory, tableOffset } from './grain-directory.ts';
 import type { TableSurvey } from './grain-survey.ts';
 import { eachTable, surveyGrains, surveyTables } from './grain-survey.ts';
-import { grainOffset, grainState } from './grain-table.ts';
+import { grainOffset, grainState, grainTables } from './grain-table.ts';
 import { SECTOR_SIZE } from './sector.ts';
 import { effectiveHeader } from './sparse-extent.ts';
 import type { SparseHeader } from './sparse-header.ts';
@@ -124,20 +118,19 @@ async function mismatchedTables(source: ByteSource, walk: TableWalk): Promise<nu
   const redundant = await readRedundantDirectory(source, walk.header);
   if (redundant === undefined) return 0;
   let mismatched = 0;
-  const size = tableSize(walk.header);
   for (const [index, entry] of walk.directory.entries()) {
     if ((entry === 0) !== ((redundant[index] ?? 0) === 0)) mismatched++;
   }
+  const copies = surveyTables(source, walk.header, redundant);
+  mismatched += copies.outside + copies.overlapping;
+  const readable = new Set(copies.readable);
+  const copyTables = grainTables(source, walk.header, redundant);
+  const tables = grainTables(source, walk.header, walk.directory);
   for (const index of walk.readable) {
-    const offset = tableOffset(redundant[index] ?? 0);
-    if (offset === 0) continue;
-    if (overlapsHeader(walk.header, offset) || offset + size > source.size) {
-      mismatched++;
-      continue;
-    }
-    const table = await readEntries(source, tableOffset(walk.directory[index] ?? 0), walk.header.entriesPerTable);
-    const copy = await readEntries(source, offset, walk.header.entriesPerTable);
-    if (table.some((value, place) => value !== copy[place])) mismatched++;
+    if (!readable.has(index)) continue;
+    const table = await tables.entries(index);
+    const copy = await copyTables.entries(index);
+    if (table?.some((value, place) => value !== copy?.[place]) === true) mismatched++;
   }
   return mismatched;
 }

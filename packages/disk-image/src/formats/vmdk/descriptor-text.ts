@@ -61,7 +61,7 @@ function diskGeometry(
   const ide = parameters.adapterType === 'ide';
   const heads = ide ? 16 : 255;
   const sectors = 63;
-  const cylinders = Math.floor(virtualSize / (heads * sectors * SECTOR_SIZE));
+  const cylinders = Math.max(1, Math.floor(virtualSize / (heads * sectors * SECTOR_SIZE)));
   return { cylinders: Math.min(cylinders, ide ? MAX_IDE_CYLINDERS : MAX_SCSI_CYLINDERS), heads, sectors };
 }
 

@@ -108,7 +108,7 @@ function decodeText(bytes: Uint8Array, offset: number): string {
   const plain = new TextDecoder('latin1').decode(bytes);
   const label = /^[ \t]*encoding[ \t]*=[ \t]*"?([\w.:-]+)/im.exec(plain)?.[1] ?? 'utf-8';
   // Hosts with other code pages wrote the bytes as they were; plain ASCII reads the same in all of them.
-  if (!/[\u0080-\u00ff]/.test(plain)) return plain;
+  if (bytes.every((byte) => byte < 0x80)) return plain;
   try {
     return new TextDecoder(label, { fatal: true }).decode(bytes);
   } catch (cause) {

@@ -1,7 +1,7 @@
 import { alignUp } from '../../bytes/numbers.ts';
 import type { LayoutRequest } from '../../image/format.ts';
 import type { TargetFile, TargetLayout } from '../../image/target.ts';
-import { MAX_EXTENTS } from './descriptor.ts';
+import { MAX_DESCRIPTOR_SIZE, MAX_EXTENTS } from './descriptor.ts';
 import { checkedExtentName } from './descriptor-text.ts';
 import { vmdkError } from './fault.ts';
 import { SECTOR_SIZE } from './sector.ts';
@@ -53,6 +53,11 @@ function diskFiles(parameters: DiskParameters, virtualSize: number): readonly Ta
   return [descriptor, ...extentFiles(parameters, virtualSize)];
 }
 
+/** Bytes of `-flat.vmdk` or `-s1234.vmdk`, and of the rest of an extent line and of a descriptor, at the most. */
+const MAX_NAME_SUFFIX = 12;
+const EXTENT_LINE_SIZE = 40;
+const DESCRIPTOR_FRAME_SIZE = 1024;
+
 function extentFiles(parameters: DiskParameters, virtualSize: number): TargetFile[] {
   const base = parameters.fileName.replace(/\.vmdk$/i, '');
   const single = parameters.subformat === 'monolithicFlat';
@@ -64,6 +69,10 @@ function extentFiles(parameters: DiskParameters, virtualSize: number): TargetFil
       `A disk of ${virtualSize} bytes would be split into ${count} files; at most ${MAX_EXTENTS} are possible`,
       'layout',
     );
+  }
+  const longestName = new TextEncoder().encode(base).length + MAX_NAME_SUFFIX;
+  if (count * (longestName + EXTENT_LINE_SIZE) + DESCRIPTOR_FRAME_SIZE > MAX_DESCRIPTOR_SIZE) {
+    throw vmdkError('out_of_bounds', `The names of ${count} files are too long for a descriptor`, 'layout');
   }
   return Array.from({ length: count }, (_, index): TargetFile => {
     const guestOffset = index * partSize;

@@ -1,8 +1,8 @@
 import type { ByteSource } from '../../bytes/byte-source.ts';
 import type { SparseHeader } from './sparse-header.ts';
 import { isCompressed, tableSize } from './sparse-header.ts';
-import { overlapsHeader, readEntries, tableOffset } from './grain-directory.ts';
-import { grainOffset, grainState } from './grain-table.ts';
+import { overlapsHeader, tableOffset } from './grain-directory.ts';
+import { grainOffset, grainState, grainTables } from './grain-table.ts';
 import { GRAIN_MARKER_SIZE } from './marker.ts';
 
 /** What a walk over all grain tables counted. Offsets are byte offsets in the file. */
@@ -65,11 +65,13 @@ export async function eachTable(
   extent: { readonly header: SparseHeader; readonly directory: Uint32Array; readonly readable: readonly number[] },
   visit: (entries: Uint32Array, index: number) => void,
 ): Promise<void> {
-  const { header, directory } = extent;
+  const { header } = extent;
   const grains = Math.ceil(header.capacity / header.grainSize);
+  const tables = grainTables(source, header, extent.directory);
   for (const index of extent.readable) {
     const count = Math.min(header.entriesPerTable, grains - index * header.entriesPerTable);
-    visit(await readEntries(source, tableOffset(directory[index] ?? 0), count), index);
+    const entries = await tables.entries(index);
+    if (entries !== undefined) visit(entries.subarray(0, count), index);
   }
 }
 
@@ -84,7 +86,8 @@ export async function surveyGrains(
   let firstOutside: number | undefined;
   let firstMisplaced: number | undefined;
   await eachTable(source, extent, (entries, index) => {
-    for (const [place, entry] of entries.entries()) {
+    for (let place = 0; place < entries.length; place++) {
+      const entry = entries[place] ?? 0;
       if (grainState(header, entry) !== 'data') continue;
       const offset = grainOffset(entry);
       const guestOffset = (index * entriesPerTable + place) * grainSize;

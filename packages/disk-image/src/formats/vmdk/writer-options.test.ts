@@ -38,6 +38,11 @@ describe('sizes and names that cannot be', () => {
   });
 });
 
+test('names too long for a descriptor of so many files', () => {
+  const options = { subformat: 'twoGbMaxExtentFlat' };
+  expect(() => layoutOf(options, 4000 * SPLIT_SIZE, 'x'.repeat(230))).toThrow(/names of 4000 files/);
+});
+
 test('a split disk has files of 2047 MiB, named and numbered as VMware does', () => {
   const { files } = layoutOf({ subformat: 'twoGbMaxExtentFlat' }, 2 * SPLIT_SIZE + 1000, 'My disk.VMDK');
   expect(files.map(({ name, guestOffset, guestLength }) => [name, guestOffset, guestLength])).toEqual([
