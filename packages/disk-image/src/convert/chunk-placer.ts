@@ -1,7 +1,7 @@
 import type { ByteSink } from '../bytes/byte-source.ts';
-import { alignUp } from '../bytes/numbers.ts';
+import { alignDown, alignUp } from '../bytes/numbers.ts';
 import { assert } from '../errors.ts';
-import type { PlacedRun, StoredUnit, TargetFile, TargetLayout, UnitEncoder } from '../image/target.ts';
+import type { HostBlock, PlacedRun, StoredUnit, TargetFile, TargetLayout, UnitEncoder } from '../image/target.ts';
 import type { PlacementCursor } from './lane-control.ts';
 import type { ZeroBlocks } from './zero-blocks.ts';
 
@@ -111,15 +111,37 @@ function appendingPlacer(ports: PlacerPorts): ChunkPlacer {
     },
     place(cursor) {
       const { file } = fileAndSink(ports, fileIndex);
-      let hostOffset = cursor.file === fileIndex ? cursor.hostOffset : file.hostOffset;
-      for (const unit of units) {
-        unit.hostOffset = alignUp(hostOffset, unit.alignment);
-        hostOffset = unit.hostOffset + unit.length;
-      }
-      return { cursor: { file: fileIndex, hostOffset }, runs: placedRuns(units, fileIndex, unitSize) };
+      const start = cursor.file === fileIndex ? cursor : { file: fileIndex, hostOffset: file.hostOffset, block: -1 };
+      const next = file.block === undefined ? placeUnits(units, start) : placeInBlocks(units, start, file.block);
+      return { cursor: next, runs: placedRuns(units, fileIndex, unitSize) };
     },
     write: () => writeUnits(units, fileAndSink(ports, fileIndex).sink),
   };
+}
+
+/** Each unit behind the one before. */
+function placeUnits(units: readonly EncodedUnit[], start: PlacementCursor): PlacementCursor {
+  let { hostOffset } = start;
+  for (const unit of units) {
+    unit.hostOffset = alignUp(hostOffset, unit.alignment);
+    hostOffset = unit.hostOffset + unit.length;
+  }
+  return { ...start, hostOffset };
+}
+
+/** Each unit at its place in its block; a block that has no place yet gets the next one. */
+function placeInBlocks(units: readonly EncodedUnit[], start: PlacementCursor, layout: HostBlock): PlacementCursor {
+  let { hostOffset, block } = start;
+  for (const unit of units) {
+    assert(unit.verbatim, 'units in blocks are stored as they are');
+    const guestBlock = alignDown(unit.guestOffset, layout.size);
+    if (guestBlock !== block) {
+      block = guestBlock;
+      hostOffset = alignUp(hostOffset, layout.alignment) + layout.prefix + layout.size;
+    }
+    unit.hostOffset = hostOffset - layout.size + (unit.guestOffset - guestBlock);
+  }
+  return { ...start, hostOffset, block };
 }
 
 function placedRuns(units: readonly EncodedUnit[], file: number, unitSize: number): PlacedRun[] {

@@ -8,6 +8,7 @@ const STOP = 2;
 const FILE = 3;
 const CONTROL_BYTES = 32;
 const CURSOR_AT = 16;
+const BLOCK_AT = 24;
 /** How long a lane sleeps before it looks again whether another one has failed. */
 const STOP_POLL_MS = 100;
 
@@ -41,10 +42,12 @@ export interface TakenChunk {
   readonly chunk: number;
 }
 
-/** The host position behind the last placed unit, in file `file` of the layout. */
+/** The host position behind everything placed so far, in file `file` of the layout. */
 export interface PlacementCursor {
   readonly file: number;
   readonly hostOffset: number;
+  /** The guest offset of the block that ends at `hostOffset`, where the layout takes blocks; -1 before the first. */
+  readonly block: number;
 }
 
 /** Memory for a control that starts at `nextChunk` and `cursor`. */
@@ -59,6 +62,7 @@ export function createControlMemory(
   words[TURN] = nextChunk;
   words[FILE] = cursor.file;
   new Float64Array(memory, CURSOR_AT, 1)[0] = cursor.hostOffset;
+  new Float64Array(memory, BLOCK_AT, 1)[0] = cursor.block;
   return memory;
 }
 
@@ -66,6 +70,7 @@ export function createControlMemory(
 export function laneControl(memory: SharedArrayBuffer | ArrayBuffer, map: WorkMap): LaneControl {
   const words = new Int32Array(memory);
   const hostOffset = new Float64Array(memory, CURSOR_AT, 1);
+  const block = new Float64Array(memory, BLOCK_AT, 1);
   const checkStopped = (): void => {
     if (Atomics.load(words, STOP) !== 0) throw new ImageError('aborted', 'The operation was stopped');
   };
@@ -86,9 +91,10 @@ export function laneControl(memory: SharedArrayBuffer | ArrayBuffer, map: WorkMa
         Atomics.wait(words, TURN, turn, STOP_POLL_MS);
       }
     },
-    cursor: () => ({ file: Atomics.load(words, FILE), hostOffset: hostOffset[0] ?? 0 }),
+    cursor: () => ({ file: Atomics.load(words, FILE), hostOffset: hostOffset[0] ?? 0, block: block[0] ?? -1 }),
     endTurn(chunk, cursor) {
       hostOffset[0] = cursor.hostOffset;
+      block[0] = cursor.block;
       Atomics.store(words, FILE, cursor.file);
       Atomics.store(words, TURN, chunk.chunk + 1);
       Atomics.notify(words, TURN);

@@ -41,7 +41,7 @@ export interface CollectorStart {
 export function initialState(fileStarts: readonly number[]): CollectedState {
   return {
     nextChunk: 0,
-    cursor: { file: 0, hostOffset: fileStarts[0] ?? 0 },
+    cursor: { file: 0, hostOffset: fileStarts[0] ?? 0, block: -1 },
     ends: fileStarts,
     content: { leaves: 0, pending: [] },
     runCount: 0,

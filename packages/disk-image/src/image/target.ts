@@ -35,6 +35,21 @@ export interface TargetFile {
    */
   readonly placement: 'fixed' | 'append';
   readonly hostOffset: number;
+  /**
+   * Only with `append`: host space is taken a block at a time, when the first unit of the block is stored, and a unit
+   * lies at its own place within its block. Without it every stored unit follows the one before.
+   */
+  readonly block?: HostBlock;
+}
+
+/** Host space that is taken together. */
+export interface HostBlock {
+  /** Guest bytes of a block: a multiple of `unitSize`. */
+  readonly size: number;
+  /** Bytes of the block before its guest bytes, left for the format's own use: zeros until `finish` writes them. */
+  readonly prefix: number;
+  /** The host offset of a block (of its prefix) is rounded up to this. */
+  readonly alignment: number;
 }
 
 /** How one unit is stored. Made once per thread; keeps no state from unit to unit. */
