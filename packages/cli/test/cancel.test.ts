@@ -1,0 +1,67 @@
+import { randomFillSync } from 'node:crypto';
+import { readdir, writeFile } from 'node:fs/promises';
+import { beforeAll, expect, test } from 'vitest';
+import { startDiskmorph, WITHOUT_EXECVE } from './run-diskmorph.ts';
+import type { Running } from './run-diskmorph.ts';
+import { useScratch } from './scratch.ts';
+
+const scratch = useScratch();
+
+/** Large and incompressible enough that a conversion is under way for seconds. */
+const NOISE_BYTES = 160 * 2 ** 20;
+
+beforeAll(async () => {
+  await writeFile(scratch.path('noise.raw'), randomFillSync(new Uint8Array(NOISE_BYTES)));
+});
+
+function startLongConversion(nodeArgs: readonly string[] = []): Running {
+  const target = scratch.path('target.qcow2');
+  return startDiskmorph(
+    [
+      'convert',
+      '-O',
+      'qcow2',
+      '-o',
+      'compression=zlib,compression_level=9',
+      '--progress=json',
+      scratch.path('noise.raw'),
+      target,
+    ],
+    { nodeArgs },
+  );
+}
+
+test.each([
+  { signal: 'SIGINT', code: 130, nodeArgs: [], how: 'itself' },
+  { signal: 'SIGTERM', code: 143, nodeArgs: [], how: 'itself' },
+  { signal: 'SIGINT', code: 130, nodeArgs: WITHOUT_EXECVE, how: 'through the process that started it' },
+  { signal: 'SIGTERM', code: 143, nodeArgs: WITHOUT_EXECVE, how: 'through the process that started it' },
+] as const)('$signal reaches the program $how: cancelled, nothing left behind', async ({ signal, code, nodeArgs }) => {
+  const run = startLongConversion(nodeArgs);
+  await run.firstNote;
+  run.child.kill(signal);
+  const finished = await run.finished;
+  expect(finished).toMatchObject({ code, signal: null, out: '' });
+  expect(finished.err).toContain('cancelled; nothing was left behind [aborted]');
+  expect(await readdir(scratch.path('.'))).toEqual(['noise.raw']);
+});
+
+test('progress is one JSON event a line', async () => {
+  const run = startLongConversion();
+  const [first] = (await run.firstNote) as [Buffer];
+  run.child.kill('SIGINT');
+  await run.finished;
+  expect(JSON.parse(first.toString().split('\n')[0] ?? '')).toMatchObject({
+    event: 'progress',
+    phase: 'copy',
+    bytesTotal: NOISE_BYTES,
+  });
+});
+
+test('killing the process that started the program kills the program', async () => {
+  const run = startLongConversion(WITHOUT_EXECVE);
+  await run.firstNote;
+  run.child.kill('SIGKILL');
+  const finished = await run.finished;
+  expect(finished).toMatchObject({ code: null, signal: 'SIGKILL', out: '' });
+});
