@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { memorySource } from '../src/bytes/byte-source.ts';
+import { vmdk } from '../src/formats/vmdk/vmdk.ts';
 import { noise } from './vmdk-driver.ts';
 import { descriptorFile, edited, granting, openMemory, own, readAll, refusal, vmdkOf } from './vmdk-memory.ts';
 
@@ -92,4 +94,37 @@ describe('versions of the sparse header', () => {
     const unflagged = edited(zeroed, (copy) => copy.setUint32(8, 3, true));
     expect(await refusal(async () => readAll(await openMemory(unflagged)))).toBe('corrupt');
   });
+});
+
+test('the tables of a very large disk are examined at both ends, and checked all', async () => {
+  const tableCount = 20_000;
+  const directory = 64 * 512;
+  const tables = directory + Math.ceil((tableCount * 4) / 512) * 512;
+  const size = tables + tableCount * 2048;
+  const head = own(await vmdkOf(guest)).slice(0, directory);
+  const view = new DataView(head.buffer);
+  view.setUint32(8, 1, true);
+  view.setBigUint64(12, BigInt(tableCount * 512 * 128), true);
+  view.setBigUint64(56, BigInt(directory / 512), true);
+  const bytes = new Uint8Array(size);
+  bytes.set(head);
+  const words = new DataView(bytes.buffer);
+  for (let i = 0; i < tableCount; i++) words.setUint32(directory + i * 4, (tables + i * 2048) / 512, true);
+  for (const table of [3, 10_000, 19_999]) words.setUint32(tables + table * 2048, 0x7fffffff, true);
+  let read = 0;
+  const plain = memorySource(bytes);
+  const source = {
+    ...plain,
+    async read(offset: number, into: Uint8Array) {
+      read += into.length;
+      await plain.read(offset, into);
+    },
+  };
+  const { findings } = await vmdk.examine(source);
+  expect(findings.map((finding) => [finding.code, finding.message.split(' ')[0]])).toEqual([
+    ['size-mismatch', 'The'],
+    ['truncated', '2'],
+  ]);
+  expect(read).toBeLessThan(18 * 2 ** 20);
+  expect((await vmdk.check?.(source))?.corruptions).toBe(3);
 });

@@ -18,7 +18,8 @@ import type { SparseHeader } from './sparse-header.ts';
 import { headerFaults } from './sparse-header.ts';
 
 /**
- * What the file says of itself, and everything suspicious about it. Opens no other file and reads no grain.
+ * What the file says of itself, and everything suspicious about it. Opens no other file and reads no grain, and at most
+ * 16 MiB of directory and as much of tables: `check` is the one that reads all of them.
  * Throws `wrong_format`, and `corrupt` or `truncated` when not even header and descriptor can be understood.
  */
 export async function examineDisk(source: ByteSource): Promise<Examination> {
@@ -87,12 +88,22 @@ async function sparseFindings(source: ByteSource, header: SparseHeader): Promise
     const directory = await readGrainDirectory(source, effective);
     const tables = surveyTables(source, effective, directory);
     findings.push(...tableFindings(tables));
-    const grains = await surveyGrains(source, { header: effective, directory, readable: tables.readable });
+    const readable = examinedTables(tables.readable);
+    const grains = await surveyGrains(source, { header: effective, directory, readable });
     findings.push(...grainFindings(grains));
   } catch (error) {
     findings.push(errorFinding(error));
   }
   return findings;
+}
+
+/** 4096 tables at either end: 8 MiB each, 256 GiB of guest bytes together. A file that is cut off lacks the last ones. */
+const MAX_EXAMINED_AT_END = 4096;
+
+/** The tables that are looked into: all, or of a very large disk those at both ends, as `check` reads all of them. */
+function examinedTables(readable: readonly number[]): readonly number[] {
+  if (readable.length <= 2 * MAX_EXAMINED_AT_END) return readable;
+  return [...readable.slice(0, MAX_EXAMINED_AT_END), ...readable.slice(-MAX_EXAMINED_AT_END)];
 }
 
 /** What stops the walk becomes a finding; anything but a fault of the image stays an error. */
