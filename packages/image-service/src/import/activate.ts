@@ -1,0 +1,75 @@
+import type { ImageRecord } from '../catalog/image.ts';
+import { FAILED_STORES_PROPERTY, IMPORTING_STORES_PROPERTY, IMPORT_TASK_PROPERTY } from '../catalog/image.ts';
+import type { Step } from '../flow/step.ts';
+import { IMPORT_ERROR_PROPERTY } from './conclude.ts';
+import { ImportError } from './errors.ts';
+import type { ImportParts, StageOf } from './stage-context.ts';
+import { stageName } from './stage-context.ts';
+import type { Verified } from './state.ts';
+import type { VerifyInput } from './verify.ts';
+
+/** Everything that the import has found out. */
+export type ActivateInput = VerifyInput & Verified;
+
+/**
+ * The commit point: image and task say in one transaction what is true from now on. Once it has begun it is brought to
+ * an end, never reverted; run again after it succeeded it changes nothing.
+ */
+export function activateStep<T>(parts: ImportParts<T>, of: StageOf): Step<ActivateInput, { readonly active: true }> {
+  return {
+    name: stageName('Activate', of),
+    pivot: true,
+    async execute(input) {
+      await parts.catalog.transaction(async ({ images, tasks }) => {
+        const task = await tasks.get(of.taskId);
+        if (task.status === 'success') return;
+        const image = await images.get(input.image_id);
+        refuseForeign(image, of.taskId);
+        await images.save(image, {
+          status: 'active',
+          diskFormat: input.disk_format,
+          containerFormat: input.container_format,
+          size: input.size,
+          virtualSize: input.virtual_size,
+          checksum: input.checksum,
+          osHashAlgo: 'sha512',
+          osHashValue: input.os_hash_value,
+          locations: input.filled_stores,
+          properties: finalProperties(image, input),
+        });
+        await tasks.save(task, {
+          status: 'success',
+          result: { image_id: input.image_id },
+          message: successMessage(input),
+          expiresAt: parts.now() + parts.settings.taskTimeToLiveMs,
+        });
+      });
+      return { active: true };
+    },
+  };
+}
+
+function refuseForeign(image: ImageRecord, taskId: string): void {
+  if (image.status === 'importing' && image.properties[IMPORT_TASK_PROPERTY] === taskId) return;
+  throw new ImportError('conflict', `The image became ${image.status} while it was imported`);
+}
+
+function finalProperties(image: ImageRecord, input: ActivateInput): Readonly<Record<string, string>> {
+  const { [IMPORT_TASK_PROPERTY]: _lock, [IMPORT_ERROR_PROPERTY]: _error, ...properties } = image.properties;
+  const source = {
+    source_format: input.source_format,
+    source_size: String(input.source_size),
+    source_hash: `sha512:${input.source_hash}`,
+  };
+  return {
+    ...properties,
+    ...(input.converted ? source : {}),
+    [IMPORTING_STORES_PROPERTY]: '',
+    [FAILED_STORES_PROPERTY]: input.failed_stores.join(','),
+  };
+}
+
+function successMessage(input: ActivateInput): string {
+  const failed = input.failed_stores.map((store) => `store "${store}" could not be filled`);
+  return [input.conversion_note, ...failed].filter((part) => part !== '').join('; ');
+}

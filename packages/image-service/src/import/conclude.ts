@@ -1,0 +1,84 @@
+import type { ImageRepo, TaskRepo } from '../catalog/repositories.ts';
+import { CatalogError } from '../catalog/errors.ts';
+import type { ImageChanges, ImageRecord } from '../catalog/image.ts';
+import {
+  FAILED_STORES_PROPERTY,
+  IMPORTING_STORES_PROPERTY,
+  IMPORT_TASK_PROPERTY,
+  RESERVED_PREFIX,
+} from '../catalog/image.ts';
+import type { Conclusion } from '../flow/step.ts';
+import type { ImportParts } from './stage-context.ts';
+
+/** Why the last import of an image failed: `<code>: <message>`. */
+export const IMPORT_ERROR_PROPERTY: string = `${RESERVED_PREFIX}_import_error`;
+/** The most characters of a property's value. */
+const MAX_PROPERTY_LENGTH = 255;
+
+type Failed = Exclude<Conclusion, { readonly kind: 'succeeded' }>;
+
+/**
+ * The very end of an import. However it went, its scratch directory is removed. When it failed, image and task say so in
+ * one transaction: the image waits in `queued` for another try, its stores have failed, the reason can be read.
+ */
+export function concludeImport<T>(parts: ImportParts<T>, taskId: string): (conclusion: Conclusion) => Promise<void> {
+  return async (conclusion) => {
+    await parts.staging.remove(taskId);
+    if (conclusion.kind === 'succeeded') return;
+    const imageId = String(conclusion.state['image_id']);
+    await parts.catalog.transaction(async ({ images, tasks }) => {
+      await releaseImage(images, { imageId, taskId, conclusion });
+      await failTask(tasks, { taskId, conclusion, expiresAt: parts.now() + parts.settings.taskTimeToLiveMs });
+    });
+  };
+}
+
+interface Release {
+  readonly imageId: string;
+  readonly taskId: string;
+  readonly conclusion: Failed;
+}
+
+async function releaseImage(images: ImageRepo, { imageId, taskId, conclusion }: Release): Promise<void> {
+  const image = await existing(images.get(imageId));
+  if (image?.properties[IMPORT_TASK_PROPERTY] !== taskId) return;
+  await images.save(image, releasedImage(image, conclusion));
+}
+
+function releasedImage(image: ImageRecord, { failure, state }: Failed): ImageChanges {
+  const { [IMPORT_TASK_PROPERTY]: _lock, [IMPORTING_STORES_PROPERTY]: _waiting, ...properties } = image.properties;
+  // Stores that had been filled were emptied again: all that were asked for have failed.
+  const stores = Array.isArray(state['stores']) ? state['stores'].map(String) : [];
+  return {
+    ...(image.status === 'importing' ? { status: 'queued' } : {}),
+    properties: {
+      ...properties,
+      [FAILED_STORES_PROPERTY]: stores.join(','),
+      [IMPORT_ERROR_PROPERTY]: `${failure.code}: ${failure.message}`.slice(0, MAX_PROPERTY_LENGTH),
+    },
+  };
+}
+
+interface TaskEnd {
+  readonly taskId: string;
+  readonly conclusion: Failed;
+  readonly expiresAt: number;
+}
+
+async function failTask(tasks: TaskRepo, { taskId, conclusion, expiresAt }: TaskEnd): Promise<void> {
+  const task = await existing(tasks.get(taskId));
+  if (task === undefined || task.status === 'failure' || task.status === 'success') return;
+  const { failure, revertFailures } = conclusion;
+  const reverts = revertFailures.map((each) => `; while reverting ${each.step ?? ''}: ${each.message}`);
+  const message = failure.message + reverts.join('');
+  await tasks.save(task, { status: 'failure', errorCode: failure.code, message, expiresAt });
+}
+
+async function existing<T>(record: Promise<T>): Promise<T | undefined> {
+  try {
+    return await record;
+  } catch (error) {
+    if (error instanceof CatalogError && error.code === 'not_found') return undefined;
+    throw error;
+  }
+}

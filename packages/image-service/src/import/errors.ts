@@ -1,0 +1,21 @@
+/**
+ * Why an import is refused or fails, besides what `ImageError`, `StagingError`, `StoreError` and `CatalogError` say.
+ *
+ * - `format_mismatch`: the content is not what the image was declared to be.
+ * - `unsafe_image`: a safety rule refuses the content.
+ * - `not_convertible`: there is no reader for the declared format, or none for what it is.
+ * - `invalid_value`: a name or an option that is not known here.
+ * - `conflict`: the image is not in the state that an import needs.
+ */
+export type ImportErrorCode = 'format_mismatch' | 'unsafe_image' | 'not_convertible' | 'invalid_value' | 'conflict';
+
+/** A refusal of the import; the message is fit for users. */
+export class ImportError extends Error {
+  readonly code: ImportErrorCode;
+
+  constructor(code: ImportErrorCode, message: string) {
+    super(message);
+    this.name = 'ImportError';
+    this.code = code;
+  }
+}

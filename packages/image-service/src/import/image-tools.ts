@@ -1,0 +1,56 @@
+import type { Verdict } from '@diskmorph/disk-image';
+
+/** An image file and the format it is read as; never guessed from its content. */
+export interface ImageFile {
+  readonly path: string;
+  readonly format: string;
+}
+
+/** What to convert into what. */
+export interface ToolConversion {
+  readonly source: ImageFile;
+  readonly target: ImageFile & { readonly options: Readonly<Record<string, string>> };
+}
+
+/** How a long piece of work is watched and stopped. */
+export interface ToolWork {
+  readonly signal?: AbortSignal;
+  readonly onBytes?: (done: number, total: number) => void;
+}
+
+/** What a conversion will need. */
+export interface ConversionForecast {
+  /** Bytes of the guest disk. */
+  readonly virtualSize: number;
+  /** The most bytes of disk space that the result takes. */
+  readonly spaceBytes: number;
+}
+
+/** What a conversion did. */
+export interface ConversionOutcome {
+  /** The same for the same guest bytes in any format. */
+  readonly contentId: string;
+  /** Bytes of the source's guest disk. */
+  readonly virtualSize: number;
+}
+
+/** All that the import knows how to do with disk images. Every failure is an `ImageError`. No other file is ever opened. */
+export interface ImageTools {
+  /** The formats that can be read. */
+  readonly readable: readonly string[];
+  inspect(
+    path: string,
+    options: { readonly declared?: string; readonly maxVirtualSize: number; readonly signal?: AbortSignal },
+  ): Promise<Verdict>;
+  /** Reads tables and writes nothing. */
+  forecast(conversion: ToolConversion, work: ToolWork): Promise<ConversionForecast>;
+  /**
+   * Replaces what is at the target's path, atomically and flushed; goes on from the checkpoints in the directory when a
+   * conversion of the same source was cut off.
+   */
+  convert(conversion: ToolConversion, work: ToolWork & { readonly checkpointDir: string }): Promise<ConversionOutcome>;
+  /** Reads the whole result back. Throws `corrupt` unless it holds what was read from the source. */
+  verify(file: ImageFile, expected: ConversionOutcome, work: ToolWork): Promise<void>;
+  /** Throws for options that a target of this format does not have, or that would spread it over several files. */
+  checkOptions(format: string, options: Readonly<Record<string, string>>): void;
+}

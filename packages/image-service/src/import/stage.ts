@@ -1,0 +1,49 @@
+import { IMPORT_TASK_PROPERTY } from '../catalog/image.ts';
+import type { Step } from '../flow/step.ts';
+import { localPath } from '../staging/source-url.ts';
+import { ImportError } from './errors.ts';
+import type { ImportParts, StageOf } from './stage-context.ts';
+import { inPhase, stageName } from './stage-context.ts';
+import type { ImportInput, Staged } from './state.ts';
+
+/**
+ * Brings the bytes into the scratch directory and the image into the state `importing`. The source is copied, because
+ * what is converted must not change on the way; its digest is kept, because the source is forgotten afterwards.
+ */
+export function stageStep<T>(parts: ImportParts<T>, of: StageOf): Step<ImportInput, Staged> {
+  const { staging, settings } = parts;
+  const stagedPath = (input: ImportInput): Promise<string> => staging.pathOf(of.taskId, `${input.image_id}.staged`);
+  return {
+    name: stageName('Stage', of),
+    async execute(input, { jobId, signal, report }) {
+      await beginImport(parts, of, input.image_id);
+      const from = localPath(input.import_from);
+      const path = await stagedPath(input);
+      const { maxImageSize: maxBytes } = settings;
+      try {
+        const copied = { from, to: path, maxBytes, signal, onBytes: inPhase('stage', report) };
+        const { sizeBytes } = await staging.bringIn(jobId, copied);
+        const onBytes = inPhase('hash', report);
+        const { sha512 } = await staging.hash(path, ['sha512'], { signal, onBytes });
+        return { file_path: path, source_size: sizeBytes, source_hash: sha512 };
+      } finally {
+        staging.release(jobId);
+      }
+    },
+    revert: async (input) => staging.discard(await stagedPath(input)),
+  };
+}
+
+/** The image becomes `importing` and its task `processing`, both or neither; again for the same task it changes nothing. */
+async function beginImport<T>(parts: ImportParts<T>, of: StageOf, imageId: string): Promise<void> {
+  await parts.catalog.transaction(async ({ images, tasks }) => {
+    const image = await images.get(imageId);
+    const locked = image.properties[IMPORT_TASK_PROPERTY] === of.taskId;
+    if (!locked || (image.status !== 'queued' && image.status !== 'importing')) {
+      throw new ImportError('conflict', `The image is ${image.status} and not waiting for this import`);
+    }
+    if (image.status === 'queued') await images.save(image, { status: 'importing' });
+    const task = await tasks.get(of.taskId);
+    if (task.status === 'pending') await tasks.save(task, { status: 'processing' });
+  });
+}

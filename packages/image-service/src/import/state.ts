@@ -1,0 +1,62 @@
+/** What an import is asked to do: the input of its job. Everything is decided, so that a later configuration changes nothing. */
+export type ImportInput = {
+  readonly task_type: string;
+  readonly image_id: string;
+  /** An absolute path or a file: URL. */
+  readonly import_from: string;
+  /** What images are converted to; null: not converted. */
+  readonly conversion_format: string | null;
+  readonly conversion_options: Readonly<Record<string, string>>;
+  /** Ids of stores, in order. */
+  readonly stores: readonly string[];
+  readonly all_stores_must_succeed: boolean;
+};
+
+/** After `stage`: the bytes lie in the scratch directory. */
+export type Staged = {
+  /** The file that the next stage works on. */
+  readonly file_path: string;
+  readonly source_size: number;
+  /** SHA-512 of the source's bytes, in hex. */
+  readonly source_hash: string;
+};
+
+/** After `inspect`: the content is what it was declared to be, and safe. */
+export type Inspected = {
+  readonly source_format: string;
+  /** The content is an ISO 9660 volume, as declared. */
+  readonly is_iso: boolean;
+  /** Bytes of the guest disk. */
+  readonly source_virtual_size: number;
+};
+
+/** After `convert`. `file_path` is the result, or the source when there was nothing to convert. */
+export type Converted = {
+  readonly file_path: string;
+  readonly converted: boolean;
+  readonly disk_format: string;
+  readonly container_format: string;
+  /** The guest bytes that were read: their content id and their number; null when nothing was converted. */
+  readonly content: { readonly id: string; readonly size: number } | null;
+  /** Why nothing was converted; empty when something was, or when there is nothing to say. */
+  readonly conversion_note: string;
+};
+
+/** One store that has the image. */
+export type FilledStore = { readonly store: string; readonly location: string };
+
+/** After `verify`, and after each `store`: what is to be stored, and where it is already. */
+export type Verified = {
+  readonly size: number;
+  readonly virtual_size: number;
+  /** MD5, in hex. */
+  readonly checksum: string;
+  /** SHA-512, in hex. */
+  readonly os_hash_value: string;
+} & Stored;
+
+/** Which stores have the image, and which could not be filled. */
+export type Stored = {
+  readonly filled_stores: readonly FilledStore[];
+  readonly failed_stores: readonly string[];
+};

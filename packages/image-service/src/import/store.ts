@@ -1,0 +1,102 @@
+import type { ImageRecord } from '../catalog/image.ts';
+import {
+  FAILED_STORES_PROPERTY,
+  IMPORTING_STORES_PROPERTY,
+  IMPORT_TASK_PROPERTY,
+  storeList,
+} from '../catalog/image.ts';
+import { changeImage } from '../catalog/repositories.ts';
+import type { Step, StepContext } from '../flow/step.ts';
+import type { ImageStore } from '../store/store.ts';
+import { ImportError } from './errors.ts';
+import { describeFailure } from './failure.ts';
+import type { ImportParts, StageOf } from './stage-context.ts';
+import { inPhase, stageName } from './stage-context.ts';
+import type { ImportInput, Stored, Verified } from './state.ts';
+
+/** All that is known when the result goes into a store. */
+export type StoreInput = ImportInput & { readonly file_path: string } & Verified;
+
+/**
+ * Puts the result into one store. When not all stores must succeed, a store that fails is recorded and the import goes
+ * on, unless no store at all has the image.
+ */
+export function storeStep<T>(parts: ImportParts<T>, of: StageOf, storeId: string): Step<StoreInput, Stored> {
+  return {
+    name: `${stageName('Store', of)}-${storeId}`,
+    async execute(input, context) {
+      try {
+        const location = await putInto(storeOf(parts, storeId), of, { input, context });
+        await noteStore(of, input.image_id, { store: storeId, failed: [] });
+        const filled = [...input.filled_stores, { store: storeId, location }];
+        return { filled_stores: filled, failed_stores: input.failed_stores };
+      } catch (error) {
+        if (context.signal.aborted || input.all_stores_must_succeed || isLastHope(input, storeId)) throw error;
+        const { message } = describeFailure(error);
+        context.warn(`Store "${storeId}" does not have the image: ${message}`);
+        await removeFrom(parts.stores.get(storeId), of, input.image_id);
+        await noteStore(of, input.image_id, { store: storeId, failed: [storeId] });
+        return { filled_stores: input.filled_stores, failed_stores: [...input.failed_stores, storeId] };
+      }
+    },
+    revert: async (input) => removeFrom(parts.stores.get(storeId), of, input.image_id),
+  };
+}
+
+/** A store by its id. Throws `invalid_value` for one that is not configured (any more). */
+function storeOf<T>(parts: ImportParts<T>, storeId: string): ImageStore {
+  const store = parts.stores.get(storeId);
+  if (store === undefined) throw new ImportError('invalid_value', `There is no store "${storeId}"`);
+  return store;
+}
+
+/** No other store has the image, and none comes after this one. */
+function isLastHope(input: StoreInput, storeId: string): boolean {
+  return input.filled_stores.length === 0 && input.stores.at(-1) === storeId;
+}
+
+interface Put {
+  readonly input: StoreInput;
+  readonly context: StepContext;
+}
+
+async function putInto(store: ImageStore, of: StageOf, { input, context }: Put): Promise<string> {
+  const { image_id: imageId, file_path: path, size: sizeBytes } = input;
+  const { epoch, signal, report } = context;
+  await removeFrom(store, of, imageId);
+  const onBytes = inPhase(`store ${store.id}`, report);
+  const { location } = await store.put({ imageId, epoch }, { path, sizeBytes }, { signal, onBytes });
+  return location;
+}
+
+/** Removes what earlier attempts have stored of the image; what its record names is no residue. */
+async function removeFrom(store: ImageStore | undefined, of: StageOf, imageId: string): Promise<void> {
+  if (store === undefined) return;
+  const image = await of.imageRepo.get(imageId);
+  const kept = new Set(image.locations.filter((place) => place.store === store.id).map((place) => place.location));
+  for (const location of await store.blobsOf(imageId)) if (!kept.has(location)) await store.delete(location);
+}
+
+interface StoreNote {
+  readonly store: string;
+  readonly failed: readonly string[];
+}
+
+/** The store is no longer waited for; `failed` joins those that could not be filled. */
+async function noteStore(of: StageOf, imageId: string, { store, failed }: StoreNote): Promise<void> {
+  await changeImage(of.imageRepo, imageId, (image: ImageRecord) => {
+    const { properties } = image;
+    if (properties[IMPORT_TASK_PROPERTY] !== of.taskId) {
+      throw new ImportError('conflict', 'The image is no longer held by this import');
+    }
+    const waiting = storeList(properties[IMPORTING_STORES_PROPERTY]).filter((id) => id !== store);
+    const failing = [...storeList(properties[FAILED_STORES_PROPERTY]), ...failed];
+    return {
+      properties: {
+        ...properties,
+        [IMPORTING_STORES_PROPERTY]: waiting.join(','),
+        [FAILED_STORES_PROPERTY]: [...new Set(failing)].join(','),
+      },
+    };
+  });
+}

@@ -1,0 +1,118 @@
+import { FAILED_STORES_PROPERTY, IMPORTING_STORES_PROPERTY, IMPORT_TASK_PROPERTY } from '../catalog/image.ts';
+import type { ImageRecord, NewImage } from '../catalog/image.ts';
+import type { ImageRepo } from '../catalog/repositories.ts';
+import type { TaskDocument, TaskRecord } from '../catalog/task.ts';
+import type { Engine } from '../flow/engine.ts';
+import { checkedId } from '../staging/scratch.ts';
+import { localPath } from '../staging/source-url.ts';
+import { readerFor } from './convert.ts';
+import { ImportError } from './errors.ts';
+import { IMPORT_FLOW } from './flow.ts';
+import { DISK_FORMAT_NAMES, readerOf } from './format-table.ts';
+import type { ImportParts, ImportSettings } from './stage-context.ts';
+import type { ImportInput } from './state.ts';
+
+/** What somebody wants imported. */
+export interface WantedImport {
+  readonly taskId: string;
+  readonly taskType: TaskRecord['type'];
+  /** What the task says it was asked for. */
+  readonly taskInput: TaskDocument;
+  /** A new image, or the id of one that is `queued`. */
+  readonly image: (NewImage & { readonly diskFormat: string }) | string;
+  /** An absolute path or a file: URL. */
+  readonly importFrom: string;
+  /** Ids of stores; the default store when there are none. */
+  readonly stores?: readonly string[];
+  /** True unless said otherwise. */
+  readonly allStoresMustSucceed?: boolean;
+  /** Instead of what the configuration says. */
+  readonly conversionFormat?: string;
+}
+
+/**
+ * Records image, lock, task and job in one transaction, after checking everything that can be known before work starts.
+ * Throws `invalid_value`, `not_convertible`, `conflict`, `bad_source`, `bad_id`.
+ */
+export async function submitImport<T>(
+  parts: ImportParts<T>,
+  engine: Engine<T>,
+  wanted: WantedImport,
+): Promise<TaskRecord> {
+  const { settings, tools } = parts;
+  const stores = wantedStores(parts, wanted.stores ?? []);
+  localPath(wanted.importFrom);
+  const format = conversionTarget(settings, stores, wanted);
+  return parts.catalog.transaction(async ({ images, tasks, transaction }) => {
+    const image = await recordedImage(images, wanted.image);
+    refuseImage(settings, image);
+    const declared = image.diskFormat ?? '';
+    if (format !== null && declared !== 'iso' && readerOf(declared) !== format) readerFor(declared, tools.readable);
+    const { [FAILED_STORES_PROPERTY]: _failed, ...properties } = image.properties;
+    const lock = { [IMPORT_TASK_PROPERTY]: wanted.taskId, [IMPORTING_STORES_PROPERTY]: stores.join(',') };
+    await images.save(image, { properties: { ...properties, ...lock } });
+    const task = await tasks.insert({
+      id: checkedId(wanted.taskId),
+      type: wanted.taskType,
+      input: wanted.taskInput,
+      imageId: image.id,
+    });
+    const input: ImportInput = {
+      task_type: wanted.taskType,
+      image_id: image.id,
+      import_from: wanted.importFrom,
+      conversion_format: format,
+      conversion_options: format === null ? {} : (settings.targetOptions[format] ?? {}),
+      stores,
+      all_stores_must_succeed: wanted.allStoresMustSucceed ?? true,
+    };
+    await engine.submit({ id: task.id, flow: IMPORT_FLOW, input }, transaction);
+    return task;
+  });
+}
+
+function wantedStores<T>({ stores, settings }: ImportParts<T>, given: readonly string[]): readonly string[] {
+  const wanted = given.length === 0 ? [settings.defaultStore] : [...new Set(given)];
+  const unknown = wanted.find((store) => !stores.has(store));
+  if (unknown === undefined) return wanted;
+  throw new ImportError('invalid_value', `There is no store "${unknown}"; there are ${[...stores.keys()].join(', ')}`);
+}
+
+/** What to convert to: what was asked for, else what the stores want, else what the configuration says for this type of task. */
+function conversionTarget(settings: ImportSettings, stores: readonly string[], wanted: WantedImport): string | null {
+  const choices = Object.keys(settings.targetOptions);
+  const given = wanted.conversionFormat;
+  if (given !== undefined) {
+    if (choices.includes(given)) return given;
+    throw new ImportError('invalid_value', `"${given}" is no conversion format; choices: ${choices.join(', ')}`);
+  }
+  const general = wanted.taskType === 'import' ? settings.conversionFormat : settings.outputFormat;
+  const targets = [...new Set(stores.map((store) => settings.storeFormats[store] ?? general))];
+  if (targets.length === 1) return targets[0] ?? null;
+  const list = stores
+    .map((store) => `${store}: ${settings.storeFormats[store] ?? general ?? 'unconverted'}`)
+    .join(', ');
+  throw new ImportError('invalid_value', `The stores want different formats (${list}); import into them one by one`);
+}
+
+async function recordedImage(images: ImageRepo, image: WantedImport['image']): Promise<ImageRecord> {
+  return typeof image === 'string'
+    ? images.get(checkedId(image))
+    : images.insert({ ...image, id: checkedId(image.id) });
+}
+
+function refuseImage(settings: ImportSettings, image: ImageRecord): void {
+  const { diskFormat, containerFormat, status } = image;
+  const lock = image.properties[IMPORT_TASK_PROPERTY];
+  if (status !== 'queued')
+    throw new ImportError('conflict', `The image is ${status}; only a queued one can be imported`);
+  if (lock !== undefined) throw new ImportError('conflict', `The image is being imported by task ${lock} already`);
+  const formats = settings.diskFormats.filter((name) => DISK_FORMAT_NAMES.includes(name));
+  if (diskFormat === null || !formats.includes(diskFormat)) {
+    throw new ImportError('invalid_value', `"${diskFormat}" is no disk_format; choices: ${formats.join(', ')}`);
+  }
+  if (containerFormat === null || !settings.containerFormats.includes(containerFormat)) {
+    const choices = settings.containerFormats.join(', ');
+    throw new ImportError('invalid_value', `"${containerFormat}" is no container_format; choices: ${choices}`);
+  }
+}

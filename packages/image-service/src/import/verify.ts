@@ -1,0 +1,61 @@
+import { stat } from 'node:fs/promises';
+import type { Step, StepContext } from '../flow/step.ts';
+import { ImportError } from './errors.ts';
+import type { ImportParts, StageOf } from './stage-context.ts';
+import { inPhase, stageName } from './stage-context.ts';
+import type { Converted, ImportInput, Inspected, Staged, Verified } from './state.ts';
+
+/** All that is known when there is a result to verify. */
+export type VerifyInput = ImportInput & Staged & Inspected & Converted;
+
+/**
+ * Makes sure of the result: it is of the wanted format and nothing else, it holds the guest bytes that were read from the
+ * source, and its digests are known before it is stored. Metadata comes from the known target, never from guessing.
+ */
+export function verifyStep<T>(parts: ImportParts<T>, of: StageOf): Step<VerifyInput, Verified> {
+  return {
+    name: stageName('Verify', of),
+    async execute(input, context) {
+      const virtualSize = input.converted ? await verifyResult(parts, input, context) : input.source_virtual_size;
+      const digests = await digestsOf(parts, input, context);
+      const { size } = await stat(input.file_path);
+      return { size, virtual_size: virtualSize, ...digests, filled_stores: [], failed_stores: [] };
+    },
+  };
+}
+
+/** Gives the virtual size of the result. */
+async function verifyResult<T>(parts: ImportParts<T>, input: VerifyInput, context: StepContext): Promise<number> {
+  const { tools, settings } = parts;
+  const { signal, report } = context;
+  const { file_path: path, disk_format: format, content } = input;
+  // A target may round the size of the disk up.
+  const maxVirtualSize = settings.maxVirtualSize + 2 ** 30;
+  const verdict = await tools.inspect(path, { declared: format, maxVirtualSize, signal });
+  if (verdict.format !== format) {
+    throw new ImportError(
+      'format_mismatch',
+      `The result of the conversion to ${format} is detected as ${verdict.format}`,
+    );
+  }
+  const unsafe = verdict.findings.find((finding) => finding.severity === 'unsafe');
+  if (unsafe !== undefined) throw new ImportError('unsafe_image', `The result is not safe: ${unsafe.message}`);
+  if (content === null) throw new Error('assertion failed: what was converted has a content id');
+  const expected = { contentId: content.id, virtualSize: content.size };
+  await tools.verify({ path, format }, expected, { signal, onBytes: inPhase('verify', report) });
+  return verdict.virtualSize ?? content.size;
+}
+
+async function digestsOf<T>(
+  { staging }: ImportParts<T>,
+  input: VerifyInput,
+  { signal, report }: StepContext,
+): Promise<{ readonly checksum: string; readonly os_hash_value: string }> {
+  const work = { signal, onBytes: inPhase('hash', report) };
+  if (!input.converted) {
+    const { md5 } = await staging.hash(input.file_path, ['md5'], work);
+    return { checksum: md5, os_hash_value: input.source_hash };
+  }
+  const { md5, sha512 } = await staging.hash(input.file_path, ['md5', 'sha512'], work);
+  return { checksum: md5, os_hash_value: sha512 };
+}

@@ -1,0 +1,18 @@
+export { CatalogError } from './catalog/errors.ts';
+export type { ImageLocation, ImageRecord, ImageStatus } from './catalog/image.ts';
+export type { ImageQuery, TaskQuery } from './catalog/repositories.ts';
+export type { TaskRecord, TaskStatus } from './catalog/task.ts';
+export type { Configuration } from './config/load.ts';
+export type { ConfigurationProblem } from './config/problem.ts';
+export { ConfigurationError, describeProblem } from './config/problem.ts';
+export { sampleConfiguration } from './config/sample.ts';
+export { FlowError } from './flow/failure.ts';
+export type { JobRecord } from './flow/job.ts';
+export type { JobProgress } from './flow/progress.ts';
+export { ImportError } from './import/errors.ts';
+export type { OpenOptions } from './main.ts';
+export { openConfiguration, openImageService } from './main.ts';
+export type { ImageService, ImportedImage, ImportOptions, ImportProgress, TaskView } from './service.ts';
+export { ImportFailedError, ImportPausedError } from './service.ts';
+export { StagingError } from './staging/errors.ts';
+export { StoreError } from './store/store.ts';

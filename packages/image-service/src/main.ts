@@ -1,0 +1,226 @@
+import { mkdir } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Transaction } from 'kysely';
+import { Kysely } from 'kysely';
+import { openCatalog } from './catalog/database/catalog.ts';
+import { migrateDatabase } from './catalog/database/migrate.ts';
+import { CATALOG_MIGRATIONS } from './catalog/database/migrations.ts';
+import { sqliteDialect } from './catalog/database/sqlite.ts';
+import type { CatalogTables } from './catalog/database/tables.ts';
+import { FAILED_STORES_PROPERTY } from './catalog/image.ts';
+import type { Catalog } from './catalog/repositories.ts';
+import { checkDirectories } from './config/directories.ts';
+import { embeddedConfiguration, embeddedPlaces, stateDirectory } from './config/embedded.ts';
+import type { Configuration } from './config/load.ts';
+import { loadConfiguration, readConfigurationFiles } from './config/load.ts';
+import { ConfigurationError } from './config/problem.ts';
+import { databaseJournal } from './flow/database-journal.ts';
+import { embeddedEngine } from './flow/embedded-engine.ts';
+import type { Engine } from './flow/engine.ts';
+import type { Journal } from './flow/journal.ts';
+import type { JournalTables } from './flow/journal-tables.ts';
+import { JOURNAL_MIGRATIONS } from './flow/journal-tables.ts';
+import type { EngineLock } from './flow/lock.ts';
+import { acquireEngineLock } from './flow/lock.ts';
+import { warnOnce } from './import/convert.ts';
+import { describeFailure, isPassingFailure } from './import/failure.ts';
+import { IMPORT_FLOW, importFlow } from './import/flow.ts';
+import type { ImageTools } from './import/image-tools.ts';
+import { nodeImageTools } from './import/node-image-tools.ts';
+import type { ImportParts, ImportSettings } from './import/stage-context.ts';
+import type { ImageService } from './service.ts';
+import { imageService } from './service.ts';
+import { copyBytes } from './staging/copy.ts';
+import { openStaging } from './staging/staging.ts';
+import type { Staging } from './staging/staging.ts';
+import { fileStore } from './store/file-store.ts';
+import type { ImageStore } from './store/store.ts';
+
+type Tables = CatalogTables & JournalTables;
+type Tx = Transaction<Tables>;
+
+/** The parts as they are made, before they are put together. */
+export interface RawParts {
+  readonly catalog: Catalog<Tx>;
+  readonly journal: Journal<Tx>;
+  readonly staging: Staging;
+  readonly stores: ReadonlyMap<string, ImageStore>;
+  readonly tools: ImageTools;
+  readonly acquireLock: () => EngineLock;
+}
+
+/** How to open the service. */
+export interface OpenOptions {
+  /** Files, or directories of `*.conf`, later ones win; the built-in configuration when there are none. */
+  readonly configFiles?: readonly string[];
+  /** From a command line; keys are `section.option`. */
+  readonly overrides?: Readonly<Record<string, string>>;
+  /** Instead of `DISKMORPH_STATE_DIR`, `$XDG_STATE_HOME/diskmorph` or `~/.local/state/diskmorph`. */
+  readonly stateDir?: string;
+  /** `process.env` when absent. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Gets warnings for operators, one line each; nobody does when absent. */
+  readonly log?: (message: string) => void;
+  /** Lets tests put faults between the parts. */
+  readonly intercept?: (parts: RawParts) => RawParts;
+}
+
+/** A step that took its process down so often is not begun again. */
+const MAX_ATTEMPTS = 10;
+const MAX_RETRIES = 4;
+const FIRST_RETRY_MS = 1000;
+const LONGEST_RETRY_MS = 30_000;
+const PROGRESS_INTERVAL_MS = 1000;
+const MS_PER_HOUR = 3_600_000;
+
+/**
+ * Builds everything once. Throws `ConfigurationError` with every problem found. Nothing runs, and other processes may
+ * open the same state, until an import or a resume begins.
+ */
+export async function openImageService(options: OpenOptions = {}): Promise<ImageService> {
+  const log = options.log ?? (() => {});
+  const configuration = await openConfiguration(options);
+  for (const warning of configuration.warnings) log(warning);
+  const tools = nodeImageTools(configuration.conversionThreads === 0 ? undefined : configuration.conversionThreads);
+  checkTargetOptions(configuration, tools);
+  const db = new Kysely<Tables>({ dialect: sqliteDialect(configuration.databasePath) });
+  try {
+    await migrateDatabase(db, { ...CATALOG_MIGRATIONS, ...JOURNAL_MIGRATIONS }, Date.now);
+    const raw = await makeParts(configuration, db, tools);
+    const parts = options.intercept?.(raw) ?? raw;
+    return put(parts, configuration, { log, closeDatabase: () => db.destroy() });
+  } catch (error) {
+    await db.destroy();
+    throw error;
+  }
+}
+
+/** The checked configuration that the options mean; makes the directories of the built-in one. Throws `ConfigurationError`. */
+export async function openConfiguration(options: OpenOptions): Promise<Configuration> {
+  const environment = options.environment ?? process.env;
+  const stateDir = stateDirectory(options.stateDir, environment);
+  const places = embeddedPlaces(stateDir);
+  const configFiles = options.configFiles ?? [];
+  const embedded = configFiles.length === 0;
+  const configuration = loadConfiguration({
+    files: embedded ? [embeddedConfiguration(stateDir)] : await readConfigurationFiles(configFiles),
+    environment,
+    overrides: options.overrides ?? {},
+    defaultDatabase: places.database,
+  });
+  if (embedded) for (const directory of places.directories) await mkdir(directory, { recursive: true, mode: 0o700 });
+  else if (configuration.stateDatabase === places.database) await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  await checkDirectories(configuration);
+  return configuration;
+}
+
+function checkTargetOptions(configuration: Configuration, tools: ImageTools): void {
+  const problems = Object.entries(targetOptions(configuration)).flatMap(([format, options]) => {
+    try {
+      tools.checkOptions(format, options);
+      return [];
+    } catch (error) {
+      const value = Object.entries(options).map(([name, given]) => `${name}=${given}`);
+      const message = error instanceof Error ? error.message : String(error);
+      return [{ section: 'diskmorph', option: `${format}_options`, value: value.join(','), message }];
+    }
+  });
+  if (problems.length > 0) throw new ConfigurationError(problems);
+}
+
+function targetOptions(configuration: Configuration): ImportSettings['targetOptions'] {
+  const { rawOptions: raw, qcow2Options: qcow2, vmdkOptions: vmdk } = configuration;
+  return { raw, qcow2, vmdk };
+}
+
+async function makeParts(configuration: Configuration, db: Kysely<Tables>, tools: ImageTools): Promise<RawParts> {
+  const catalog = await openCatalog(db, Date.now);
+  const { instanceId } = catalog;
+  const stores = configuration.stores.map(({ id, datadir }) =>
+    fileStore({ id, directory: datadir, instanceId, copy: copyBytes }),
+  );
+  return {
+    catalog,
+    journal: databaseJournal(db, Date.now),
+    staging: openStaging({ workDir: configuration.workDir, instanceId, marginBytes: configuration.freeSpaceMargin }),
+    stores: new Map(stores.map((store) => [store.id, store])),
+    tools,
+    acquireLock: () => acquireEngineLock(`${configuration.databasePath}.lock`),
+  };
+}
+
+interface Surroundings {
+  readonly log: (message: string) => void;
+  readonly closeDatabase: () => Promise<void>;
+}
+
+function put(raw: RawParts, configuration: Configuration, { log, closeDatabase }: Surroundings): ImageService {
+  const { journal } = raw;
+  const parts: ImportParts<Tx> = { ...raw, settings: importSettings(configuration), now: Date.now, log };
+  const engine: Engine<Tx> = embeddedEngine({
+    journal,
+    flows: new Map([[IMPORT_FLOW, importFlow(parts, warnOnce(log))]]),
+    acquireLock: raw.acquireLock,
+    beforeResume: (unfinished) => clearResidue(parts, journal, unfinished),
+    describeFailure: (error) => {
+      const failure = describeFailure(error);
+      if (failure.code === 'internal') log(`internal error: ${error instanceof Error ? error.stack : String(error)}`);
+      return failure;
+    },
+    isPassing: isPassingFailure,
+    maxJobs: configuration.maxWorkers,
+    limits: {
+      maxAttempts: MAX_ATTEMPTS,
+      maxRetries: MAX_RETRIES,
+      retryDelayMs: (retry) => Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** (retry - 1)),
+      noProgressMs: configuration.noProgressTimeout * 1000,
+      progressIntervalMs: PROGRESS_INTERVAL_MS,
+    },
+    now: Date.now,
+    sleep: async (ms, signal) => {
+      // An interruption ends the wait; what follows looks at the signal itself.
+      await delay(ms, undefined, { signal }).catch(() => {});
+    },
+    onFault: (jobId, error) => log(`task ${jobId} cannot go on now: ${error instanceof Error ? error.stack : error}`),
+  });
+  return imageService({ parts, engine, journal, closeDatabase });
+}
+
+function importSettings(configuration: Configuration): ImportSettings {
+  const storeFormats = configuration.stores.flatMap(({ id, conversionFormat }) =>
+    conversionFormat === undefined ? [] : [[id, conversionFormat] as const],
+  );
+  return {
+    diskFormats: configuration.diskFormats,
+    containerFormats: configuration.containerFormats,
+    vmdkAllowedTypes: configuration.vmdkAllowedTypes,
+    requireFormatMatch: configuration.requireImageFormatMatch,
+    maxImageSize: configuration.imageSizeCap,
+    maxVirtualSize: configuration.maxVirtualSize,
+    conversionFormat: configuration.conversionFormat,
+    outputFormat: configuration.outputFormat,
+    targetOptions: targetOptions(configuration),
+    storeFormats: Object.fromEntries(storeFormats),
+    defaultStore: configuration.defaultStore,
+    taskTimeToLiveMs: configuration.taskTimeToLive * MS_PER_HOUR,
+  };
+}
+
+/** Removes what nobody will come back for: scratch of ended or unknown jobs, cut-off files in stores, expired tasks. */
+async function clearResidue(
+  parts: ImportParts<Tx>,
+  journal: Journal<Tx>,
+  unfinished: readonly string[],
+): Promise<void> {
+  const { staging, stores, catalog } = parts;
+  const residue = await staging.keepOnly(unfinished);
+  for (const name of residue) parts.log(`removed the scratch directory of the ended task ${name}`);
+  for (const store of stores.values()) await store.clearLeftovers();
+  const failed = await catalog.images.list({ status: 'queued' });
+  for (const image of failed.filter((each) => each.properties[FAILED_STORES_PROPERTY] !== undefined)) {
+    for (const store of stores.values()) {
+      for (const location of await store.blobsOf(image.id)) await store.delete(location);
+    }
+  }
+  await journal.forget(await catalog.tasks.removeExpired(Date.now()));
+}

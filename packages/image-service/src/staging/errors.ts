@@ -1,0 +1,34 @@
+/**
+ * What goes wrong with bytes that are not an image yet. `bad_id`, `bad_source`: refused before anything is touched.
+ * `too_large`: more bytes than are accepted. `no_space`: the disk has not the room. `source_changed`: the source was
+ * written while it was read. `io`: the operating system failed; `cause` keeps its error.
+ */
+export type StagingErrorCode = 'bad_id' | 'bad_source' | 'too_large' | 'no_space' | 'source_changed' | 'io';
+
+/** A refusal or failure of staging; the message is fit for users and names no path. */
+export class StagingError extends Error {
+  readonly code: StagingErrorCode;
+
+  constructor(code: StagingErrorCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'StagingError';
+    this.code = code;
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EIO: 'the device reports an input/output error',
+  EROFS: 'the file system is read-only',
+  EISDIR: 'it is a directory',
+};
+
+/** The operating system's error in words without paths; `no_space` when the disk is full. */
+export function stagingFault(doing: string, error: unknown): unknown {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (error instanceof StagingError || !/^E[A-Z0-9]+$/.test(code)) return error;
+  if (code === 'ENOSPC' || code === 'EDQUOT') return new StagingError('no_space', `${doing}: the disk is full`, error);
+  return new StagingError('io', `${doing}: ${REASONS[code] ?? code}`, error);
+}

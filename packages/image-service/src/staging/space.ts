@@ -1,0 +1,48 @@
+import { statfs } from 'node:fs/promises';
+import { StagingError, stagingFault } from './errors.ts';
+
+/** Promises of disk space, so that works beside each other do not each count on the same free bytes. */
+export interface SpaceLedger {
+  /**
+   * Promises `bytes` to `owner`, instead of what was promised to it before. Throws `no_space` when the disk has not so
+   * many beyond the margin and all other promises.
+   */
+  reserve(owner: string, bytes: number): Promise<void>;
+  release(owner: string): void;
+}
+
+/** Tells how many bytes are free for us in a directory. */
+export type FreeSpace = (directory: string) => Promise<number>;
+
+/** The free bytes of the file system that `directory` is on, for users without privileges. */
+export const freeSpace: FreeSpace = async (directory) => {
+  try {
+    const { bavail, bsize } = await statfs(directory);
+    return bavail * bsize;
+  } catch (error) {
+    throw stagingFault('The free space of the work directory cannot be told', error);
+  }
+};
+
+/** A ledger over one directory. */
+export function spaceLedger(directory: string, marginBytes: number, free: FreeSpace = freeSpace): SpaceLedger {
+  const promised = new Map<string, number>();
+  return {
+    async reserve(owner, bytes) {
+      // Promised before the question is asked: another reservation meanwhile must see it.
+      promised.set(owner, bytes);
+      const total = [...promised.values()].reduce((sum, each) => sum + each, 0);
+      const available = (await free(directory)) - marginBytes;
+      if (total <= available) return;
+      promised.delete(owner);
+      const spoken = total - bytes;
+      throw new StagingError(
+        'no_space',
+        `The work needs ${bytes} bytes of disk space, but only ${Math.max(0, available - spoken)} are free for it`,
+      );
+    },
+    release(owner) {
+      promised.delete(owner);
+    },
+  };
+}
