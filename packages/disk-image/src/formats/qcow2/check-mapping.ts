@@ -48,6 +48,7 @@ async function forEachL2Table(
   const { source, metadata } = state;
   const { geometry } = metadata;
   const { hostOffset, structure } = walked;
+  countWalk(state, walked.size * 8);
   const l1 = { words: await readTableWords(source, { structure, hostOffset, sizeBytes: walked.size * 8 }), hostOffset };
   for (let index = 0; index < walked.size; index++) {
     if (l1.words[index * 2] === 0 && l1.words[index * 2 + 1] === 0) continue;

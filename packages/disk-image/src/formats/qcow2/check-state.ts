@@ -18,7 +18,7 @@ export interface CheckState {
   allocatedClusters: number;
   compressedClusters: number;
   fragmentedClusters: number;
-  /** Bytes of L2 tables read. */
+  /** Bytes of tables read. */
   walkedBytes: number;
 }
 
@@ -74,11 +74,11 @@ export function addReferences(state: CheckState, what: string, hostOffset: numbe
   }
 }
 
-/** Counts the walk over one more L2 table. Throws `unsupported` when tables refer to each other without end. */
+/** Counts the walk over one more table. Throws `unsupported` when tables refer to each other without end. */
 export function countWalk(state: CheckState, bytes: number): void {
   state.walkedBytes += bytes;
   if (state.walkedBytes <= MAX_CHECKED_TABLE_BYTES) return;
-  throw qcow2Error('unsupported', `The image has more than ${MAX_CHECKED_TABLE_BYTES} bytes of L2 tables to check`, {
+  throw qcow2Error('unsupported', `The image has more than ${MAX_CHECKED_TABLE_BYTES} bytes of tables to check`, {
     structure: 'L2 table',
   });
 }

@@ -4,7 +4,7 @@ import type { BitmapInfo } from './bitmap-directory.ts';
 import type { WalkedL1 } from './check-mapping.ts';
 import { checkCopiedFlags, walkMapping } from './check-mapping.ts';
 import type { CheckState } from './check-state.ts';
-import { addReferences, checkState, reportCorruption } from './check-state.ts';
+import { addReferences, checkState, countWalk, reportCorruption } from './check-state.ts';
 import { faultError, tableFault } from './fault.ts';
 import { MAX_BITMAP_TABLE_SIZE } from './limits.ts';
 import { readMetadata } from './metadata.ts';
@@ -84,6 +84,7 @@ async function walkBitmapTable(state: CheckState, bitmap: BitmapInfo): Promise<v
     return;
   }
   addReferences(state, 'bitmap table', place.hostOffset, place.sizeBytes);
+  countWalk(state, place.sizeBytes);
   const words = await readTableWords(state.source, place);
   for (let index = 0; index < bitmap.tableSize; index++) {
     const low = words[index * 2 + 1] ?? 0;

@@ -12,6 +12,7 @@ import { MAX_EXAMINED_L1_ENTRIES } from './limits.ts';
 import type { Metadata } from './metadata.ts';
 import { readMetadata } from './metadata.ts';
 import { checkSnapshotL1 } from './snapshot-table.ts';
+import { l2OverlapTest, overlapFindings } from './table-overlap.ts';
 import { readTableWords } from './table-words.ts';
 
 /**
@@ -27,6 +28,7 @@ export async function examineQcow2(source: ByteSource): Promise<Examination> {
     info: imageInfo(metadata),
     findings: [
       ...metadata.faults.map(faultFinding),
+      ...overlapFindings(metadata),
       ...l1Findings,
       ...examineSnapshots(source, metadata),
       ...describeState(metadata),
@@ -41,6 +43,7 @@ async function examineL1Table(source: ByteSource, metadata: Metadata): Promise<F
   const hostOffset = header.l1TableOffset;
   const place = { structure: 'L1 table', hostOffset, sizeBytes: entries * 8 };
   const l1 = { words: await readTableWords(source, place), hostOffset };
+  const overlapOf = l2OverlapTest(metadata);
   for (let index = 0; index < entries; index++) {
     const offset = hostOffset + index * 8;
     const damage = l1EntryDamage(l1, index, geometry);
@@ -50,6 +53,8 @@ async function examineL1Table(source: ByteSource, metadata: Metadata): Promise<F
       const message = `The L2 table at byte ${l2Offset} leaves the file, which ends at ${source.size}`;
       return [finding('truncated', 'unsafe', message, offset)];
     }
+    const overlap = l2Offset === 0 ? undefined : overlapOf(l2Offset);
+    if (overlap !== undefined) return [overlap];
   }
   return [];
 }

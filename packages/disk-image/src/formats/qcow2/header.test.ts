@@ -190,6 +190,17 @@ describe('an image that QEMU would open opens', () => {
   });
 });
 
+describe('tables that lie over each other are found by examine', () => {
+  test.each<readonly [string, Damage]>([
+    ['L1 table and refcount table', (view) => view.setBigUint64(48, BigInt(L1))],
+    ['L2 table and refcount table', (view) => view.setBigUint64(L1, COPIED | BigInt(REFCOUNT_TABLE))],
+  ])('%s', async (_name, damage) => {
+    const { bytes, view } = handmade();
+    damage(view, bytes);
+    expect(await findingCodes(bytes)).toContain('overlapping-tables');
+  });
+});
+
 test('an unknown feature is refused by its name in the feature name table, else by its number', async () => {
   const { bytes, view } = handmade();
   view.setBigUint64(72, 1n << 40n);

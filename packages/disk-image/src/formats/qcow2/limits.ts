@@ -46,5 +46,5 @@ export const MAX_CHECK_MEMORY: number = 512 * 2 ** 20;
 export const MAX_CHECK_FINDINGS: number = 1000;
 /** Most L1 entries that `examine` looks at. */
 export const MAX_EXAMINED_L1_ENTRIES: number = 2 ** 18;
-/** Bytes of L2 tables that one check walks: 128 TiB of disk in 64 KiB clusters, all snapshots together. */
+/** Bytes of L1, L2 and bitmap tables that one check walks: 128 TiB of disk in 64 KiB clusters, snapshots included. */
 export const MAX_CHECKED_TABLE_BYTES: number = 16 * 2 ** 30;
