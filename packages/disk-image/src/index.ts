@@ -24,6 +24,7 @@ export * from './errors.ts';
 export { findFormat, formats } from './formats/all.ts';
 export * from './image/chain.ts';
 export * from './image/disk-image.ts';
+export type * from './image/editor.ts';
 export * from './image/extent.ts';
 export * from './image/finding.ts';
 export * from './image/format.ts';

@@ -1,6 +1,7 @@
 import type { ByteSource } from '../bytes/byte-source.ts';
 import type { Codecs } from '../bytes/codecs.ts';
 import type { DiskImage, ImageInfo } from './disk-image.ts';
+import type { FormatEditor } from './editor.ts';
 import type { Details, Finding } from './finding.ts';
 import type { FormatName } from './format-name.ts';
 import type { ReferencePolicy } from './reference.ts';
@@ -44,6 +45,8 @@ export interface Format {
   /** Walks all metadata and accounts for every allocated byte. */
   check?(source: ByteSource): Promise<CheckReport>;
   readonly writer?: FormatWriter;
+  /** Changes existing images in place. */
+  readonly editor?: FormatEditor;
 }
 
 export interface Examination {
