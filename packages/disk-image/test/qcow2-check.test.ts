@@ -102,6 +102,14 @@ const DAMAGES: readonly (readonly [string, (tables: Tables) => void])[] = [
   ],
 ];
 
+test('outdated bitmaps are leaked clusters, as for qemu-img', async () => {
+  const bytes = await makeGolden(peer, golden('snapshots and a bitmap'));
+  bytes[95] = 0;
+  const ours = await counts(bytes);
+  expect(ours).toEqual(await peerCounts(bytes));
+  expect(ours['leaks']).toBeGreaterThan(0);
+});
+
 describe('counts are those of qemu-img on damaged images', () => {
   const recipes: readonly GoldenRecipe[] = ['version 3', 'version 2', 'snapshots and a bitmap'].map(golden);
   const cases = recipes.flatMap((recipe) =>

@@ -178,6 +178,14 @@ describe('what a header says is reported', () => {
     expect(findings.map((finding) => finding.code)).toEqual(['snapshots', 'bitmaps']);
   });
 
+  test('bitmaps that an older program made outdated, whatever their directory holds', async () => {
+    const bytes = await makeGolden(peer, golden('snapshots and a bitmap'));
+    bytes[95] = 0;
+    const { findings } = await qcow2.examine(memorySource(bytes));
+    expect(findings.map((finding) => finding.code)).toEqual(['snapshots', 'bitmaps', 'bitmaps-inconsistent']);
+    expect((await openBytes(bytes)).info.details).not.toHaveProperty('bitmaps');
+  });
+
   test.each([
     ['AES', ['-o', 'encryption=on,encrypt.key-secret=s']],
     ['LUKS', ['-o', 'encrypt.format=luks,encrypt.iter-time=10,encrypt.key-secret=s']],

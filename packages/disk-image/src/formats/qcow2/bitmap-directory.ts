@@ -4,7 +4,7 @@ import type { EntryStream } from './entry-stream.ts';
 import { entryStream } from './entry-stream.ts';
 import { faultError, tableFault } from './fault.ts';
 import type { Qcow2Header } from './header.ts';
-import { decodeName } from './header.ts';
+import { AUTOCLEAR, decodeName } from './header.ts';
 import type { HeaderExtensions } from './header-extension.ts';
 import { MAX_BITMAP_DIRECTORY_SIZE, MAX_BITMAP_EXTRA_DATA, MAX_BITMAP_NAME_LENGTH, MAX_BITMAPS } from './limits.ts';
 
@@ -28,14 +28,17 @@ export interface BitmapInfo {
   readonly tableSize: number;
 }
 
-/** All persistent bitmaps. Throws `corrupt` or `truncated`. qcow2 specification, "Bitmap directory". */
+/**
+ * All persistent bitmaps; none when the autoclear bit says that a program which does not know them wrote to the image,
+ * since their directory may be anything then. Throws `corrupt` or `truncated`. qcow2 specification, "Bitmap directory".
+ */
 export async function readBitmapDirectory(
   source: ByteSource,
   header: Qcow2Header,
   extensions: HeaderExtensions,
 ): Promise<readonly BitmapInfo[]> {
   const { bitmaps } = extensions;
-  if (bitmaps === undefined) return [];
+  if (bitmaps === undefined || !bitmapsAreConsistent(header)) return [];
   const field = { format: 'qcow2', structure: 'bitmaps extension', field: 'nb_bitmaps' };
   const count = checkedRange(bitmaps.count, 1, MAX_BITMAPS, field);
   const fault = tableFault(
@@ -55,6 +58,11 @@ export async function readBitmapDirectory(
   const all: BitmapInfo[] = [];
   for (let index = 0; index < count; index++) all.push(await takeBitmap(stream));
   return all;
+}
+
+/** True when the autoclear bit says that the bitmaps extension can be believed. */
+export function bitmapsAreConsistent(header: Qcow2Header): boolean {
+  return (header.autoclearFeatures & AUTOCLEAR.bitmaps) !== 0n;
 }
 
 async function takeBitmap(stream: EntryStream): Promise<BitmapInfo> {

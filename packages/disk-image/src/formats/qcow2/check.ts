@@ -1,6 +1,7 @@
 import type { ByteSource } from '../../bytes/byte-source.ts';
 import type { CheckReport } from '../../image/format.ts';
 import type { BitmapInfo } from './bitmap-directory.ts';
+import { bitmapsAreConsistent } from './bitmap-directory.ts';
 import type { WalkedL1 } from './check-mapping.ts';
 import { checkCopiedFlags, walkMapping } from './check-mapping.ts';
 import type { CheckState } from './check-state.ts';
@@ -64,7 +65,7 @@ async function walkSnapshots(state: CheckState): Promise<void> {
 
 async function walkBitmaps(state: CheckState): Promise<void> {
   const { bitmaps } = state.metadata.extensions;
-  if (bitmaps === undefined) return;
+  if (bitmaps === undefined || !bitmapsAreConsistent(state.metadata.header)) return;
   addReferences(state, 'bitmap directory', bitmaps.directoryOffset, bitmaps.directorySize);
   for (const bitmap of state.metadata.bitmaps) await walkBitmapTable(state, bitmap);
 }

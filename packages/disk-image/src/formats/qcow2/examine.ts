@@ -3,6 +3,7 @@ import { ImageError } from '../../errors.ts';
 import type { Finding, Severity } from '../../image/finding.ts';
 import type { Examination } from '../../image/format.ts';
 import { describeReference } from '../../image/reference.ts';
+import { bitmapsAreConsistent } from './bitmap-directory.ts';
 import { neededL1Entries } from './cluster-geometry.ts';
 import { faultFinding } from './fault.ts';
 import { AUTOCLEAR, COMPATIBLE } from './header.ts';
@@ -117,8 +118,8 @@ function describeContents(metadata: Metadata): Finding[] {
   }
   const bitmaps = extensions.all.find((extension) => extension.name === 'bitmaps');
   if (bitmaps !== undefined) {
-    add('bitmaps', `The image holds ${metadata.bitmaps.length} persistent bitmaps`, bitmaps.offset);
-    if ((header.autoclearFeatures & AUTOCLEAR.bitmaps) === 0n) {
+    add('bitmaps', `The image holds ${extensions.bitmaps?.count ?? 0} persistent bitmaps`, bitmaps.offset);
+    if (!bitmapsAreConsistent(header)) {
       add('bitmaps-inconsistent', 'The persistent bitmaps are outdated', bitmaps.offset, 'warning');
     }
   }

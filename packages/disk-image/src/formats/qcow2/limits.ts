@@ -24,16 +24,16 @@ export const MAX_HEADER_EXTENSIONS: number = 256;
 export const MAX_SNAPSHOTS: number = 65536;
 /** Bytes of the extra data of one snapshot, as in QEMU. */
 export const MAX_SNAPSHOT_EXTRA_DATA: number = 1024;
-/** Bytes of the whole snapshot table, as in QEMU. */
-export const MAX_SNAPSHOT_TABLE_SIZE: number = 64 * 2 ** 20;
+/** Bytes of the whole snapshot table: 256 for each of the most snapshots. */
+export const MAX_SNAPSHOT_TABLE_SIZE: number = 16 * 2 ** 20;
 /** Most persistent bitmaps, as in QEMU. qcow2 specification, "Bitmaps extension". */
 export const MAX_BITMAPS: number = 65535;
 /** Bytes of the longest bitmap name, as in QEMU. qcow2 specification, "Bitmap directory". */
 export const MAX_BITMAP_NAME_LENGTH: number = 1023;
 /** Bytes of the extra data of one bitmap; the specification defines none. */
 export const MAX_BITMAP_EXTRA_DATA: number = 1024;
-/** Bytes of the whole bitmap directory. */
-export const MAX_BITMAP_DIRECTORY_SIZE: number = 64 * 2 ** 20;
+/** Bytes of the whole bitmap directory: 256 for each of the most bitmaps. */
+export const MAX_BITMAP_DIRECTORY_SIZE: number = 16 * 2 ** 20;
 /** Bytes of the largest bitmap table: one bit for every 512 bytes of the largest disk QEMU makes would be larger. */
 export const MAX_BITMAP_TABLE_SIZE: number = 64 * 2 ** 20;
 /** Bytes of L2 tables that one open image keeps in memory. */
