@@ -24,6 +24,8 @@ export interface ImportProgress {
 
 /** How to import a file. */
 export interface ImportOptions {
+  /** Import into this image, which is `queued` (its last import failed), instead of a new one; it keeps name and formats. */
+  readonly imageId?: string;
   /** The image's name; the file's when absent. */
   readonly name?: string;
   /** What the file is; found out from its signature when absent. */
@@ -209,7 +211,7 @@ async function submitOrTakeUp<T>(
 ): Promise<{ readonly task: TaskRecord; readonly resumed: boolean }> {
   const { parts, engine } = service;
   const path = resolve(file);
-  const diskFormat = options.diskFormat ?? (await detectDiskFormat(parts.tools, path, parts.settings.maxVirtualSize));
+  const diskFormat = await declaredFormat(parts, path, options);
   const taskInput = await describeImport(path, diskFormat, options);
   const cutOff = await unfinishedTask(service, taskInput);
   if (cutOff !== undefined) return { task: cutOff, resumed: true };
@@ -217,7 +219,7 @@ async function submitOrTakeUp<T>(
     taskId: randomUUID(),
     taskType: 'import',
     taskInput,
-    image: {
+    image: options.imageId ?? {
       id: randomUUID(),
       name: options.name ?? basename(path),
       diskFormat,
@@ -231,6 +233,11 @@ async function submitOrTakeUp<T>(
   return { task, resumed: false };
 }
 
+async function declaredFormat<T>(parts: ImportParts<T>, path: string, options: ImportOptions): Promise<string> {
+  if (options.imageId !== undefined) return (await parts.catalog.images.get(options.imageId)).diskFormat ?? '';
+  return options.diskFormat ?? detectDiskFormat(parts.tools, path, parts.settings.maxVirtualSize);
+}
+
 /** What the task says it was asked for; the same for the same file in the same state and the same options. */
 async function describeImport(path: string, diskFormat: string, options: ImportOptions): Promise<TaskDocument> {
   const { size, mtimeMs } = await stat(path).catch(() => {
@@ -239,6 +246,7 @@ async function describeImport(path: string, diskFormat: string, options: ImportO
   return {
     import_from: pathToFileURL(path).href,
     import_from_format: diskFormat,
+    image_id: options.imageId ?? null,
     image_properties: {
       name: options.name ?? basename(path),
       disk_format: diskFormat,
