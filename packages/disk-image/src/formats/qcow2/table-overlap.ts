@@ -12,14 +12,14 @@ interface Area {
 function tableAreas(metadata: Metadata): Area[] {
   const { header, geometry, extensions } = metadata;
   const areas: Area[] = [];
-  const add = (structure: string, start: number, length: number): void => {
+  const place = (structure: string, start: number, length: number): void => {
     if (length > 0) areas.push({ structure, start, end: start + length });
   };
-  add('header', 0, geometry.clusterSize);
-  add('L1 table', header.l1TableOffset, header.l1Size * 8);
-  add('refcount table', header.refcountTableOffset, header.refcountTableClusters * geometry.clusterSize);
-  add('snapshot table', header.snapshotsOffset, header.snapshotCount > 0 ? geometry.clusterSize : 0);
-  add('bitmap directory', extensions.bitmaps?.directoryOffset ?? 0, extensions.bitmaps?.directorySize ?? 0);
+  place('header', 0, geometry.clusterSize);
+  place('L1 table', header.l1TableOffset, header.l1Size * 8);
+  place('refcount table', header.refcountTableOffset, header.refcountTableClusters * geometry.clusterSize);
+  place('snapshot table', header.snapshotsOffset, header.snapshotCount > 0 ? geometry.clusterSize : 0);
+  place('bitmap directory', extensions.bitmaps?.directoryOffset ?? 0, extensions.bitmaps?.directorySize ?? 0);
   return areas.sort((first, second) => first.start - second.start);
 }
 
