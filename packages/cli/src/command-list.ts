@@ -25,6 +25,31 @@ export const commandGroups: readonly { readonly title: string; readonly commands
     ],
   },
   {
+    title: 'Import into a store',
+    commands: [
+      {
+        name: 'import',
+        summary: 'Bring an image into the store: inspected, converted, verified',
+        load: async () => (await import('./commands/import.ts')).importCommand,
+      },
+      {
+        name: 'images',
+        summary: 'List the images in the store',
+        load: async () => (await import('./commands/images.ts')).imagesCommand,
+      },
+      {
+        name: 'tasks',
+        summary: 'List the imports and how far they are',
+        load: async () => (await import('./commands/tasks.ts')).tasksCommand,
+      },
+      {
+        name: 'resume',
+        summary: 'Bring imports that were cut off to their end',
+        load: async () => (await import('./commands/resume.ts')).resumeCommand,
+      },
+    ],
+  },
+  {
     title: 'Look at images',
     commands: [
       {

@@ -13,6 +13,10 @@ export const EXIT = {
   taskFailed: 4,
   /** The command line makes no sense. */
   usage: 64,
+  /** Another process is at work on the same state, or the work was paused: try again. */
+  busy: 75,
+  /** The configuration of the service cannot be used. */
+  configuration: 78,
   /** A bug of diskmorph, or a broken installation. */
   internal: 70,
 } as const;

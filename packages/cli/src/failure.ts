@@ -13,6 +13,8 @@ export interface Failure {
   readonly structure?: string;
   /** Byte offset in the file. */
   readonly offset?: number;
+  /** More of what is wrong, a line each. */
+  readonly details?: readonly string[];
   readonly advice?: string;
   readonly exitCode: number;
 }
@@ -100,6 +102,7 @@ function adviceFor(error: ImageErrorFacts): string | undefined {
 /** The failure on a terminal: what is wrong with the code in brackets, where, what to do. Text from files is made plain. */
 export function failureText(failure: Failure, style: Style): string {
   const lines = [`${style.red('diskmorph:')} ${plainText(failure.message)} ${style.dim(`[${failure.code}]`)}`];
+  for (const detail of failure.details ?? []) lines.push(`  ${plainText(detail)}`);
   const where = placeText(failure);
   if (where !== undefined) lines.push(`  where:      ${plainText(where)}`);
   if (failure.advice !== undefined) lines.push(`  what to do: ${failure.advice}`);

@@ -27,13 +27,8 @@ export const REFERENCES_OPTION: OptionSpec = {
     'Let the image name other files (backing file, data file, extents) that lie below DIR. Without it no other file is opened',
 };
 
-/** How long work is done and shown. */
-export const WORK_OPTIONS: readonly OptionSpec[] = [
-  {
-    long: 'workers',
-    value: 'N',
-    summary: 'Threads to use; 0 for none beside the main one. Chosen by the amount of work',
-  },
+/** How progress is shown. */
+export const PROGRESS_OPTIONS: readonly OptionSpec[] = [
   {
     long: 'progress',
     value: 'MODE',
@@ -41,6 +36,16 @@ export const WORK_OPTIONS: readonly OptionSpec[] = [
       'auto, bar, lines, json or none: how progress is shown on standard error. auto: a bar on a terminal, else lines',
   },
   { long: 'quiet', short: 'q', summary: 'Show no progress and no summary, only errors' },
+];
+
+/** How long work is done and shown. */
+export const WORK_OPTIONS: readonly OptionSpec[] = [
+  {
+    long: 'workers',
+    value: 'N',
+    summary: 'Threads to use; 0 for none beside the main one. Chosen by the amount of work when it is not given',
+  },
+  ...PROGRESS_OPTIONS,
 ];
 
 /** The directories of `--allow-references`. Throws `UsageError` for one that is not there. */

@@ -1,9 +1,9 @@
-import type { Progress } from '@diskmorph/disk-image';
 import { expect, test } from 'vitest';
+import type { ShownProgress } from './progress-line.ts';
 import { progressLine, progressSentence } from './progress-line.ts';
 
-const half: Progress = {
-  phase: 'copy',
+const half: ShownProgress = {
+  title: 'Copying',
   bytesDone: 2 ** 30,
   bytesTotal: 2 ** 31,
   percent: 50,
@@ -14,12 +14,12 @@ const half: Progress = {
 test.each([
   {
     width: 100,
-    line: 'Copying   [###################-------------------]  50%     1 GiB of 2 GiB   200 MiB/s  0:06 left',
+    line: 'Copying    [###################-------------------]  50%     1 GiB of 2 GiB   200 MiB/s  0:06 left',
   },
-  { width: 60, line: 'Copying   [##########-----------]  50%   200 MiB/s  0:06 left' },
-  { width: 40, line: 'Copying   [######-------]  50%  0:06 left' },
-  { width: 30, line: 'Copying   [####-----]  50%' },
-  { width: 20, line: 'Copying   50%' },
+  { width: 60, line: 'Copying    [##########-----------]  50%   200 MiB/s  0:06 left' },
+  { width: 40, line: 'Copying    [######-------]  50%  0:06 left' },
+  { width: 30, line: 'Copying    [####-----]  50%' },
+  { width: 20, line: 'Copying    50%' },
   { width: 5, line: 'Copy' },
 ])('a line for $width columns', ({ width, line }) => {
   const shown = progressLine(half, { width, unicode: false });
@@ -44,9 +44,10 @@ test.each([
   { name: 'under way', progress: half, text: 'Copying: 50%, 1 GiB of 2 GiB, 200 MiB/s, 0:06 left' },
   {
     name: 'before a rate is known',
-    progress: { ...half, phase: 'verify', bytesPerSecond: undefined, etaSeconds: undefined } as const,
+    progress: { ...half, title: 'Verifying', bytesPerSecond: undefined, etaSeconds: undefined },
     text: 'Verifying: 50%, 1 GiB of 2 GiB',
   },
+  { name: 'of unknown length', progress: { title: 'Storing', bytesDone: 1024 }, text: 'Storing: 1 KiB' },
   {
     name: 'at the end',
     progress: { ...half, bytesDone: 2 ** 31, percent: 100, etaSeconds: 0 },

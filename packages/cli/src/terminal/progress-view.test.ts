@@ -1,7 +1,7 @@
-import type { Progress } from '@diskmorph/disk-image';
 import { expect, test } from 'vitest';
 import { UsageError } from '../arguments/command.ts';
 import { chooseProgressMode, progressView } from './progress-view.ts';
+import type { ShownProgress } from './progress-line.ts';
 import { plain } from './style.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -21,20 +21,20 @@ function fakeTerminal(live: boolean): { readonly terminal: Terminal; readonly no
   return { terminal, notes };
 }
 
-function at(percent: number, phase: Progress['phase'] = 'copy'): Progress {
-  return { phase, bytesDone: percent, bytesTotal: 100, percent, bytesPerSecond: undefined, etaSeconds: undefined };
+function at(percent: number, title: string = 'Copying'): ShownProgress {
+  return { title, bytesDone: percent, bytesTotal: 100, percent };
 }
 
 test('a bar is redrawn at most ten times a second and taken off the screen at the end', () => {
   const { terminal, notes } = fakeTerminal(true);
   let clock = 0;
   const view = progressView('bar', terminal, () => clock);
-  for (clock = 0; clock <= 1000; clock += 10) view.listener(at(clock / 10));
+  for (clock = 0; clock <= 1000; clock += 10) view.show(at(clock / 10), {});
   expect(notes).toHaveLength(11);
   expect(notes.every((note) => note.startsWith('\r\u001b[2K') && !note.includes('\n'))).toBe(true);
   view.close();
   view.close();
-  view.listener(at(100));
+  view.show(at(100), {});
   expect(notes.slice(11)).toEqual(['\r\u001b[2K']);
 });
 
@@ -42,18 +42,18 @@ test('a log gets a line each ten percent, each five seconds, and never two withi
   const { terminal, notes } = fakeTerminal(false);
   let clock = 0;
   const view = progressView('lines', terminal, () => clock);
-  const report = (ms: number, percent: number, phase?: Progress['phase']): void => {
+  const report = (ms: number, percent: number, title?: string): void => {
     clock = ms;
-    view.listener(at(percent, phase));
+    view.show(at(percent, title), {});
   };
   report(500, 40);
   report(1500, 41);
   report(2000, 80);
   report(2600, 81);
   report(7600, 82);
-  report(9000, 5, 'verify');
-  report(9500, 95, 'verify');
-  report(10_000, 95, 'verify');
+  report(9000, 5, 'Verifying');
+  report(9500, 95, 'Verifying');
+  report(10_000, 95, 'Verifying');
   expect(notes.map((note) => note.split(',')[0])).toEqual([
     'Copying: 41%',
     'Copying: 81%',

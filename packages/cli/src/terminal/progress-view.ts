@@ -1,5 +1,5 @@
-import type { Progress, ProgressListener } from '@diskmorph/disk-image';
 import { UsageError } from '../arguments/command.ts';
+import type { ShownProgress } from './progress-line.ts';
 import { progressLine, progressSentence } from './progress-line.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -8,7 +8,8 @@ export type ProgressMode = 'bar' | 'lines' | 'json' | 'none';
 
 /** Shows how far a long operation is, on the stream for notes. */
 export interface ProgressView {
-  readonly listener: ProgressListener;
+  /** `event` is what a program gets to see of the same. */
+  show(progress: ShownProgress, event: object): void;
   /** Takes the bar off the screen; nothing is shown afterwards. */
   close(): void;
 }
@@ -25,7 +26,7 @@ export function progressView(mode: ProgressMode, terminal: Terminal, now: () => 
   if (mode === 'bar') return barView(terminal, now);
   if (mode === 'lines') return linesView(terminal, now);
   if (mode === 'json') return jsonView(terminal);
-  return { listener: () => {}, close: () => {} };
+  return { show: () => {}, close: () => {} };
 }
 
 /** The mode from `--progress` and `--quiet`; a bar where notes go to a terminal, else lines. Throws `UsageError`. */
@@ -44,7 +45,7 @@ function barView(terminal: Terminal, now: () => number): ProgressView {
   let drawnAt = Number.NEGATIVE_INFINITY;
   let visible = false;
   return {
-    listener(progress) {
+    show(progress) {
       const at = now();
       if (at - drawnAt < REDRAW_INTERVAL_MS) return;
       drawnAt = at;
@@ -60,18 +61,19 @@ function barView(terminal: Terminal, now: () => number): ProgressView {
 }
 
 function linesView(terminal: Terminal, now: () => number): ProgressView {
-  let last: { readonly at: number; readonly phase?: string; readonly percent: number } = { at: now(), percent: 0 };
-  const isDue = (progress: Progress, at: number): boolean => {
+  let last: { readonly at: number; readonly title?: string; readonly percent: number } = { at: now(), percent: 0 };
+  const isDue = (progress: ShownProgress, at: number): boolean => {
     const waited = at - last.at;
     if (waited < LEAST_LINE_INTERVAL_MS) return false;
-    const advanced = progress.phase === last.phase ? progress.percent - last.percent : progress.percent;
+    const percent = progress.percent ?? 0;
+    const advanced = progress.title === last.title ? percent - last.percent : percent;
     return waited >= LINE_INTERVAL_MS || advanced >= LINE_STEP_PERCENT;
   };
   return {
-    listener(progress) {
+    show(progress) {
       const at = now();
       if (!isDue(progress, at)) return;
-      last = { at, phase: progress.phase, percent: progress.percent };
+      last = { at, title: progress.title, percent: progress.percent ?? 0 };
       terminal.note(`${progressSentence(progress)}\n`);
     },
     close: () => {},
@@ -80,7 +82,7 @@ function linesView(terminal: Terminal, now: () => number): ProgressView {
 
 function jsonView(terminal: Terminal): ProgressView {
   return {
-    listener: (progress) => terminal.note(`${JSON.stringify({ event: 'progress', ...progress })}\n`),
+    show: (_progress, event) => terminal.note(`${JSON.stringify({ event: 'progress', ...event })}\n`),
     close: () => {},
   };
 }
