@@ -20,7 +20,7 @@ export type LayerOpener = (
 /**
  * `top` with everything below it: each layer's `absent` extents are answered by its backing image, and by zeros below
  * the last or beyond the end of a shorter one. Every reference goes through the context's policy.
- * Throws `unsafe` (denied), `corrupt` (a loop, too deep). Closes `top` when it fails.
+ * Throws `unsafe` (denied), `corrupt` (a loop, too deep, not the image that was meant). Closes `top` when it fails.
  */
 export async function openChain(top: DiskImage, context: OpenContext, openLayer: LayerOpener): Promise<DiskImage> {
   const layers = [top];
@@ -45,8 +45,17 @@ async function followBacking(layers: DiskImage[], context: OpenContext, openLaye
     }
     seen.add(granted.identity);
     policy = granted.references;
-    layers.push(await openLayer(granted.source, reference.format, { codecs: context.codecs, references: policy }));
+    const layer = await openLayer(granted.source, reference.format, { codecs: context.codecs, references: policy });
+    layers.push(layer);
+    checkLink(reference, layer);
   }
+}
+
+/** A parent that was changed after its child was made, or another disk of that name, would give wrong bytes. */
+function checkLink(reference: ImageReference, layer: DiskImage): void {
+  const { linkIds } = reference;
+  if (linkIds === undefined || (layer.info.linkId !== undefined && linkIds.includes(layer.info.linkId))) return;
+  throw brokenChain('meets a file that is not the one meant, or was changed since', reference);
 }
 
 function brokenChain(how: string, reference: ImageReference): ImageError {

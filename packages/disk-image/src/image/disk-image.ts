@@ -28,6 +28,8 @@ export interface ImageInfo {
   /** Guest bytes that the format allocates together, when it allocates. */
   readonly unitSize?: number;
   readonly backing?: ImageReference;
+  /** What an image that stands on this one records to know it again: changes when the guest bytes change. */
+  readonly linkId?: string;
   /** Every file the header names, the backing one included. */
   readonly references: readonly ImageReference[];
   /** The name of the encryption method, when the guest bytes are encrypted. */

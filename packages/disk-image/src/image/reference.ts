@@ -8,6 +8,8 @@ export interface ImageReference {
   readonly name: string;
   /** The format that the header claims for the file, when it does. */
   readonly format?: string;
+  /** When the header records which image it means: the file that is opened must bear one of these as its `linkId`. */
+  readonly linkIds?: readonly string[];
 }
 
 /** What a policy gives for a reference it allows. */
