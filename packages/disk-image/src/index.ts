@@ -31,7 +31,7 @@ export * from './image/format.ts';
 export type { FormatName } from './image/format-name.ts';
 export { parseSize } from './image/options.ts';
 export * from './image/reference.ts';
-export type * from './image/target.ts';
+export * from './image/target.ts';
 export * from './inspect/inspect.ts';
 export type { InspectLimits } from './inspect/limits.ts';
 export { DEFAULT_LIMITS } from './inspect/limits.ts';

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { Details, FormatWriter, TargetLayout } from '@diskmorph/disk-image';
-import { ImageError, parseSize } from '@diskmorph/disk-image';
+import { allocationSize, ImageError, parseSize } from '@diskmorph/disk-image';
 import { openImageFile, requireFormat } from '@diskmorph/disk-image-node';
 import type { Command, CommandContext } from '../arguments/command.ts';
 import { UsageError } from '../arguments/command.ts';
@@ -106,7 +106,7 @@ async function measureFile(given: GivenArguments, target: Target, signal: AbortS
   const image = await openImageFile(file);
   try {
     const layout = target.layout(image.virtualSize);
-    const dataUnits = await countDataUnits(image, layout.unitSize, signal);
+    const dataUnits = await countDataUnits(image, allocationSize(layout), signal);
     const sizes = target.writer.measure(layout, dataUnits);
     return { virtualSize: image.virtualSize, ...sizes, sourceFormat: file.format, detected };
   } finally {

@@ -107,7 +107,7 @@ export interface FormatWriter {
    * `fixed` files get no runs.
    */
   finish(context: FinishContext): Promise<void>;
-  /** Bytes of the finished files together when `dataUnits` units hold data, stored uncompressed. */
+  /** Bytes of the finished files together when `dataUnits` units of `allocationSize` hold data, stored uncompressed. */
   measure(
     layout: TargetLayout,
     dataUnits: number,

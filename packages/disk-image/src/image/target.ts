@@ -52,6 +52,12 @@ export interface HostBlock {
   readonly alignment: number;
 }
 
+/** Guest bytes that take host space together: the unit in which `FormatWriter.measure` counts data. */
+export function allocationSize(layout: TargetLayout): number {
+  const sizes = layout.files.map((file) => file.block?.size ?? layout.unitSize);
+  return Math.max(layout.unitSize, ...sizes);
+}
+
 /** How one unit is stored. Made once per thread; keeps no state from unit to unit. */
 export interface UnitEncoder {
   /** The most bytes that `encode` may put into `into`. */
