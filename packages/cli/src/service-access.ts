@@ -68,7 +68,7 @@ function serviceFailure(error: unknown): Failure | undefined {
     return { code: error.code, message: error.message, advice: GO_ON, exitCode: EXIT.busy };
   }
   if (error instanceof FlowError && error.code === 'locked') {
-    const advice = 'wait until it has ended; "diskmorph tasks" shows what it is doing';
+    const advice = '"diskmorph tasks" shows what it is doing';
     return { code: error.code, message: error.message, advice, exitCode: EXIT.busy };
   }
   return refusal(error);

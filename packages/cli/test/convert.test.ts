@@ -36,6 +36,7 @@ test('one JSON document tells what was done', async () => {
   const digest = await diskmorphJson('digest', SAMPLE);
   expect(report).toMatchObject({
     source: { path: SAMPLE, format: 'qcow2', detected: true },
+    findings: [],
     virtualSize: 67108864,
     contentId: digest['contentId'],
     verified: true,

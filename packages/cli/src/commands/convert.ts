@@ -11,6 +11,7 @@ import {
   SNAPSHOT_OPTION,
   WORK_OPTIONS,
 } from '../arguments/shared-options.ts';
+import type { Verdict } from '@diskmorph/disk-image';
 import type { ConversionReport, FileConversion } from '@diskmorph/disk-image-node';
 import { convertFile, planFileConversion, requireFormat } from '@diskmorph/disk-image-node';
 import { compressionOptions } from '../compression-choice.ts';
@@ -97,11 +98,11 @@ async function runConvert(given: GivenArguments, context: CommandContext): Promi
   const verdict = await passSafetyGate(source, allowed, context.terminal);
   const conversion: FileConversion = { ...request, source: source.file, signal: context.signal };
   if (given.has('plan')) return showPlan(conversion, given, context);
-  if (!given.has('quiet') && !given.has('json')) {
+  if (!given.has('quiet') && !given.has('json') && given.text('progress') !== 'json') {
     for (const finding of verdict.findings) context.terminal.note(warningText(finding, context.terminal.noteStyle));
   }
   const report = await withProgress(given, context, (how) => convertFile({ ...conversion, ...how }));
-  await showReport(report, { source, given }, context);
+  await showReport(report, { source, verdict, given }, context);
   return EXIT.ok;
 }
 
@@ -130,12 +131,16 @@ async function showPlan(conversion: FileConversion, given: GivenArguments, conte
 
 async function showReport(
   report: ConversionReport,
-  { source, given }: { readonly source: SourceImage; readonly given: GivenArguments },
+  {
+    source,
+    verdict,
+    given,
+  }: { readonly source: SourceImage; readonly verdict: Verdict; readonly given: GivenArguments },
   { terminal }: CommandContext,
 ): Promise<void> {
   if (given.has('json')) {
     const { path, format } = source.file;
-    await terminal.json({ source: { path, format, detected: source.detected }, ...report });
+    await terminal.json({ source: { path, format, detected: source.detected }, findings: verdict.findings, ...report });
   } else if (!given.has('quiet')) {
     await terminal.out(reportText(report, source, terminal.outStyle));
   }

@@ -63,10 +63,7 @@ async function runImport(given: GivenArguments, context: CommandContext): Promis
         ...importOptions(given),
         signal: context.signal,
         onProgress: importProgress(view),
-        onSubmitted: ({ taskId, resumed }) => {
-          if (given.has('quiet') || given.has('json')) return;
-          terminal.note(`${resumed ? 'going on with' : 'recorded as'} task ${taskId}\n`);
-        },
+        onSubmitted: ({ taskId, resumed }) => announce(taskId, resumed, { given, context }),
       }),
     ),
   );
@@ -76,6 +73,19 @@ async function runImport(given: GivenArguments, context: CommandContext): Promis
     terminal.note(`${terminal.noteStyle.yellow('warning:')} ${plainText(warning)}\n`);
   }
   return EXIT.ok;
+}
+
+/** From here on the import survives a crash, so its task is worth knowing. */
+function announce(
+  taskId: string,
+  resumed: boolean,
+  { given, context }: { readonly given: GivenArguments; readonly context: CommandContext },
+): void {
+  if (given.text('progress') === 'json') {
+    context.terminal.note(`${JSON.stringify({ event: 'submitted', taskId, resumed })}\n`);
+  } else if (!given.has('quiet')) {
+    context.terminal.note(`${resumed ? 'going on with' : 'recorded as'} task ${taskId}\n`);
+  }
 }
 
 function importOptions(given: GivenArguments): ImportOptions {
