@@ -44,7 +44,7 @@ describe('what qemu-img made', () => {
     { name: 'luks', format: 'luks', subformat: 'LUKS1', findings: ['encrypted'] },
     { name: 'qcow', format: 'qcow', subformat: 'version 1', findings: [] },
     { name: 'qcow-backing', format: 'qcow', findings: ['backing-file'] },
-    { name: 'qcow-encrypted', format: 'qcow', findings: ['encrypted'] },
+    { name: 'qcow-encrypted', format: 'qcow', findings: ['encrypted', 'guest-not-read'] },
     { name: 'qcow2', format: 'qcow2', findings: [] },
     { name: 'qcow2-backing', format: 'qcow2', findings: ['backing-file'] },
     { name: 'vmdk-sparse', format: 'vmdk', subformat: 'monolithicSparse', findings: [] },

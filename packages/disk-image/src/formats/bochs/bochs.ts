@@ -4,15 +4,22 @@ import { asciiField } from '../../bytes/numbers.ts';
 import { imageInfo, shownText, tableFindings, truncationFindings } from '../../image/examination.ts';
 import type { Finding } from '../../image/finding.ts';
 import type { Examination, Format } from '../../image/format.ts';
+import { refuseUnsafe } from '../../image/refusal.ts';
 import type { BochsHeader } from './header.ts';
-import { MAGIC, MAGIC_FIELD_BYTES, readHeader } from './header.ts';
+import { MAGIC, MAGIC_FIELD_BYTES, readHeader, UNALLOCATED } from './header.ts';
+import { openBochs } from './open.ts';
 
-/** Redolog images of the Bochs emulator: growing, undoable, volatile. Recognised, not read. */
+/** Redolog images of the Bochs emulator: growing ones are read, undoable and volatile ones are refused. */
 export const bochs: Format = {
   name: 'bochs',
   aliases: [],
   probe: ({ head }) => asciiField(head.subarray(0, MAGIC_FIELD_BYTES)) === MAGIC,
   examine,
+  async open(source) {
+    const { info, findings } = await examine(source);
+    refuseUnsafe('bochs', findings);
+    return openBochs(source, await readHeader(source), info);
+  },
 };
 
 /** 1 Mi catalog entries are 4 MiB; Bochs itself writes a few thousand. */
@@ -20,7 +27,6 @@ const MAX_CATALOG_BYTES = 4 * 2 ** 20;
 /** 32 KiB of bitmap for 128 MiB of extent, far above what Bochs writes. */
 const MAX_BITMAP_SIZE = 32 * 1024;
 const MAX_EXTENT_SIZE = 128 * 2 ** 20;
-const UNALLOCATED = 0xffffffff;
 const DIFFERENCE_SUBTYPES: ReadonlySet<string> = new Set(['Undoable', 'Volatile']);
 
 async function examine(source: ByteSource): Promise<Examination> {
@@ -78,7 +84,8 @@ function hasSaneExtents({ extentSize, bitmapSize }: BochsHeader): boolean {
     extentSize % 512 === 0 &&
     extentSize <= MAX_EXTENT_SIZE &&
     bitmapSize > 0 &&
-    bitmapSize <= MAX_BITMAP_SIZE
+    bitmapSize <= MAX_BITMAP_SIZE &&
+    bitmapSize * 8 * 512 >= extentSize
   );
 }
 

@@ -5,6 +5,8 @@ import { ImageError } from '../../errors.ts';
 
 export const MAGIC = 'Bochs Virtual HD Image';
 export const MAGIC_FIELD_BYTES: number = 32;
+/** A catalog entry of an extent that was never written. */
+export const UNALLOCATED: number = 0xffffffff;
 const HEADER_BYTES = 512;
 const VERSION_1 = 0x00010000;
 const VERSION_2 = 0x00020000;

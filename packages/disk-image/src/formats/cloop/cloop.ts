@@ -4,11 +4,23 @@ import { fieldReader } from '../../bytes/numbers.ts';
 import { imageInfo, tableFindings, truncationFindings } from '../../image/examination.ts';
 import type { Finding } from '../../image/finding.ts';
 import type { Examination, Format } from '../../image/format.ts';
+import { refuseUnsafe } from '../../image/refusal.ts';
 import type { CloopHeader } from './header.ts';
 import { hasSignature, OFFSETS_AT, readHeader } from './header.ts';
+import { openCloop } from './open.ts';
 
-/** Compressed loop images of old live systems. Recognised, not read. */
-export const cloop: Format = { name: 'cloop', aliases: [], probe: ({ head }) => hasSignature(head), examine };
+/** Compressed loop images of old live systems. Read, not written. */
+export const cloop: Format = {
+  name: 'cloop',
+  aliases: [],
+  probe: ({ head }) => hasSignature(head),
+  examine,
+  async open(source, { codecs }) {
+    const { info, findings } = await examine(source);
+    refuseUnsafe('cloop', findings);
+    return openCloop(source, await readHeader(source), { info, codecs });
+  },
+};
 
 const MAX_OFFSETS_BYTES = 64 * 2 ** 20;
 const MAX_BLOCK_SIZE = 64 * 2 ** 20;

@@ -4,6 +4,7 @@ import { asciiField, fieldReader } from '../../bytes/numbers.ts';
 import { ImageError } from '../../errors.ts';
 
 export const HEADER_BYTES: number = 64;
+export const SECTOR: number = 512;
 /** The magic of the older variant, whose BAT counts sectors and whose size field has 32 bits. */
 export const OLD_MAGIC = 'WithoutFreeSpace';
 /** The magic of the newer variant, whose BAT counts whole blocks. */
@@ -52,4 +53,14 @@ export async function readHeader(source: ByteSource): Promise<ParallelsHeader> {
     isEmpty: (fields.u32(52) & 1) !== 0,
     extensionSector: fields.u64(56, 'format extension offset'),
   };
+}
+
+/** Sectors that one unit of a BAT entry stands for: 1 in old images, a block in new ones. */
+export function sectorsPerEntry(header: ParallelsHeader): number {
+  return header.magic === OLD_MAGIC ? 1 : header.blockSectors;
+}
+
+/** The first byte of the file that may hold guest bytes. */
+export function dataStart(header: ParallelsHeader): number {
+  return Math.max(header.dataSector * SECTOR, HEADER_BYTES + header.batEntries * 4);
 }

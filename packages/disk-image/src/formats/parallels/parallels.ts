@@ -4,13 +4,25 @@ import { asciiField } from '../../bytes/numbers.ts';
 import { imageInfo, tableFindings, truncationFindings } from '../../image/examination.ts';
 import type { Finding } from '../../image/finding.ts';
 import type { Examination, Format, ProbeInput } from '../../image/format.ts';
+import { refuseUnsafe } from '../../image/refusal.ts';
 import type { ParallelsHeader } from './header.ts';
-import { HEADER_BYTES, NEW_MAGIC, OLD_MAGIC, readHeader } from './header.ts';
+import { extensionFindings } from './format-extension.ts';
+import { HEADER_BYTES, NEW_MAGIC, OLD_MAGIC, readHeader, SECTOR, sectorsPerEntry } from './header.ts';
+import { openParallels } from './open.ts';
 
-/** Expandable images of Parallels and Virtuozzo (ploop). Recognised, not read. */
-export const parallels: Format = { name: 'parallels', aliases: ['ploop', 'hds'], probe, examine };
+/** Expandable images of Parallels and Virtuozzo (ploop). Read, not written. */
+export const parallels: Format = {
+  name: 'parallels',
+  aliases: ['ploop', 'hds'],
+  probe,
+  examine,
+  async open(source) {
+    const { info, findings } = await examine(source);
+    refuseUnsafe('parallels', findings);
+    return openParallels(source, await readHeader(source), info);
+  },
+};
 
-const SECTOR = 512;
 const KNOWN_VERSION = 2;
 /** 16 Mi blocks: 16 TiB in the usual blocks of 1 MiB. */
 export const MAX_BAT_BYTES: number = 64 * 2 ** 20;
@@ -39,7 +51,9 @@ async function examine(source: ByteSource): Promise<Examination> {
       formatExtension: header.extensionSector !== 0,
     },
   });
-  return { info, findings: [...headerFindings(source.size, header), ...(await batFindings(source, header))] };
+  const extension = hasSaneBlocks(header) ? await extensionFindings(source, header) : [];
+  const findings = [...headerFindings(source.size, header), ...(await batFindings(source, header)), ...extension];
+  return { info, findings };
 }
 
 function headerFindings(fileSize: number, header: ParallelsHeader): readonly Finding[] {
@@ -104,6 +118,5 @@ async function batFindings(source: ByteSource, header: ParallelsHeader): Promise
   let last = 0;
   for (let at = 0; at < length; at += 4) last = Math.max(last, view.getUint32(at, true));
   if (last === 0) return truncationFindings(source.size, header.dataSector * SECTOR);
-  const sectorsPerEntry = header.magic === OLD_MAGIC ? 1 : header.blockSectors;
-  return truncationFindings(source.size, (last * sectorsPerEntry + header.blockSectors) * SECTOR);
+  return truncationFindings(source.size, (last * sectorsPerEntry(header) + header.blockSectors) * SECTOR);
 }

@@ -47,7 +47,7 @@ export async function readHeader(source: ByteSource): Promise<QcowHeader> {
 /** The backing file name, undefined when there is none. Throws `corrupt` (too long) or `truncated`. */
 export async function readBackingName(source: ByteSource, header: QcowHeader): Promise<string | undefined> {
   const { backingNameOffset: offset, backingNameLength: length } = header;
-  if (offset === 0) return undefined;
+  if (offset === 0 || length === 0) return undefined;
   if (length > MAX_BACKING_NAME_BYTES) {
     throw new ImageError('corrupt', `A backing file name of ${length} bytes is longer than ${MAX_BACKING_NAME_BYTES}`, {
       format: 'qcow',
@@ -57,4 +57,9 @@ export async function readBackingName(source: ByteSource, header: QcowHeader): P
   }
   checkInside(source.size, offset, length);
   return new TextDecoder().decode(await readBytes(source, offset, length));
+}
+
+/** Bytes of the L1 table: one u64 for each L2 table that the disk needs. */
+export function l1Bytes(header: QcowHeader): number {
+  return Math.ceil(header.diskSize / 2 ** (header.clusterBits + header.l2Bits)) * 8;
 }

@@ -5,11 +5,23 @@ import { imageInfo, shownText, tableFindings } from '../../image/examination.ts'
 import type { Finding } from '../../image/finding.ts';
 import type { Examination, Format, ProbeInput } from '../../image/format.ts';
 import type { ImageReference } from '../../image/reference.ts';
+import { refuseUnsafe } from '../../image/refusal.ts';
 import type { QcowHeader } from './header.ts';
-import { MAGIC, readBackingName, readHeader, VERSION } from './header.ts';
+import { l1Bytes, MAGIC, readBackingName, readHeader, VERSION } from './header.ts';
+import { openQcow } from './open.ts';
 
-/** QEMU's first copy-on-write format, version 1. Recognised, not read. */
-export const qcow: Format = { name: 'qcow', aliases: ['qcow1'], probe, examine };
+/** QEMU's first copy-on-write format, version 1. Read, not written. */
+export const qcow: Format = {
+  name: 'qcow',
+  aliases: ['qcow1'],
+  probe,
+  examine,
+  async open(source, { codecs }) {
+    const { info, findings } = await examine(source);
+    refuseUnsafe('qcow', findings);
+    return openQcow(source, await readHeader(source), { info, codecs });
+  },
+};
 
 const MIN_CLUSTER_BITS = 9;
 const MAX_CLUSTER_BITS = 16;
@@ -81,10 +93,6 @@ function hasSaneSizes({ clusterBits, l2Bits }: QcowHeader): boolean {
   return (
     clusterBits >= MIN_CLUSTER_BITS && clusterBits <= MAX_CLUSTER_BITS && l2Bits >= MIN_L2_BITS && l2Bits <= MAX_L2_BITS
   );
-}
-
-function l1Bytes(header: QcowHeader): number {
-  return Math.ceil(header.diskSize / 2 ** (header.clusterBits + header.l2Bits)) * 8;
 }
 
 async function l1Findings(source: ByteSource, header: QcowHeader): Promise<readonly Finding[]> {

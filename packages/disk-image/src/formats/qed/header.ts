@@ -69,3 +69,8 @@ export async function readBackingName(source: ByteSource, header: QedHeader): Pr
   checkInside(source.size, offset, length);
   return new TextDecoder().decode(await readBytes(source, offset, length));
 }
+
+/** Bytes of an L1 or an L2 table. QED specification, "Header", table_size. */
+export function tableBytes(header: QedHeader): number {
+  return header.clusterSize * header.tableSize;
+}

@@ -5,15 +5,22 @@ import type { ImageReference } from '../../image/reference.ts';
 import { imageInfo, shownText, tableFindings } from '../../image/examination.ts';
 import type { Finding } from '../../image/finding.ts';
 import type { Examination, Format } from '../../image/format.ts';
+import { refuseUnsafe } from '../../image/refusal.ts';
 import type { QedHeader } from './header.ts';
-import { MAGIC, readBackingName, readHeader } from './header.ts';
+import { MAGIC, readBackingName, readHeader, tableBytes } from './header.ts';
+import { openQed } from './open.ts';
 
-/** QEMU Enhanced Disk, a short-lived successor to QEMU's first formats. Recognised, not read. */
+/** QEMU Enhanced Disk, a short-lived successor to QEMU's first formats. Read, not written. */
 export const qed: Format = {
   name: 'qed',
   aliases: [],
   probe: ({ head }) => head.length >= MAGIC.length && MAGIC.every((byte, i) => head[i] === byte),
   examine,
+  async open(source) {
+    const { info, findings } = await examine(source);
+    refuseUnsafe('qed', findings);
+    return openQed(source, await readHeader(source), info);
+  },
 };
 
 const MIN_CLUSTER_SIZE = 4096;
@@ -83,10 +90,6 @@ function headerFindings(fileSize: number, header: QedHeader, backing: ImageRefer
 function hasSaneSizes({ clusterSize, tableSize }: QedHeader): boolean {
   const sizeFits = isPowerOfTwo(clusterSize) && clusterSize >= MIN_CLUSTER_SIZE && clusterSize <= MAX_CLUSTER_SIZE;
   return sizeFits && isPowerOfTwo(tableSize) && tableSize <= MAX_TABLE_CLUSTERS;
-}
-
-function tableBytes(header: QedHeader): number {
-  return header.clusterSize * header.tableSize;
 }
 
 async function l1Findings(source: ByteSource, header: QedHeader): Promise<readonly Finding[]> {
