@@ -9,9 +9,11 @@ import {
   readBytes,
 } from '@diskmorph/disk-image';
 import { openFileSource, openFileSourceSync } from './file-source.ts';
+import { joinedImage } from './joined-image.ts';
 import { nodeCodecs } from './native-codecs.ts';
 import type { ReferenceRules, SourceOpener } from './reference-rules.ts';
 import { noReferences, referencePolicy } from './reference-rules.ts';
+import { windowSource } from './window-source.ts';
 
 /** An image file and how to read it; plain data. */
 export interface ImageFile {
@@ -22,16 +24,34 @@ export interface ImageFile {
   readonly snapshot?: string;
   /** Which other files it may name; none when absent. */
   readonly references?: ReferenceRules;
+  /** Only these bytes of the file are the image; up to its end when `size` is absent. */
+  readonly window?: { readonly offset: number; readonly size?: number };
+  /** `ignore`: the backing image that the header names is not used; what it would give is zeros. */
+  readonly backing?: 'follow' | 'ignore';
+  /** Images whose guest bytes follow those of this one. */
+  readonly followedBy?: readonly ImageFile[];
 }
 
 /** Opens the image with everything it stands on, as its format says. */
 export function openImageFile(file: ImageFile): Promise<DiskImage> {
-  return openWith(file, openFileSource);
+  return openAll(file, openFileSource);
 }
 
 /** The same with synchronous file access: for lanes of work that have a thread of their own. */
 export function openImageFileSync(file: ImageFile): Promise<DiskImage> {
-  return openWith(file, async (path) => openFileSourceSync(path));
+  return openAll(file, async (path) => openFileSourceSync(path));
+}
+
+async function openAll(file: ImageFile, openSource: SourceOpener): Promise<DiskImage> {
+  if (file.followedBy === undefined) return openWith(file, openSource);
+  const opened: DiskImage[] = [];
+  try {
+    for (const one of [file, ...file.followedBy]) opened.push(await openWith(one, openSource));
+  } catch (error) {
+    await Promise.all(opened.map((image) => image.close()));
+    throw error;
+  }
+  return joinedImage(opened);
 }
 
 async function openWith(file: ImageFile, openSource: SourceOpener): Promise<DiskImage> {
@@ -39,10 +59,16 @@ async function openWith(file: ImageFile, openSource: SourceOpener): Promise<Disk
   const references = referencePolicy(file.references ?? noReferences, file.path, openSource);
   const context = { codecs: nodeCodecs(), references };
   const own = file.snapshot === undefined ? context : { ...context, snapshot: file.snapshot };
-  const top = await openLayer(format, await openSource(file.path), own);
+  const top = await openLayer(format, await openWindow(file, openSource), own);
+  if (file.backing === 'ignore') return top;
   return openChain(top, context, async (source, hint, layerContext) =>
     openLayer(hint === undefined ? await detect(source) : requireFormat(hint), source, layerContext),
   );
+}
+
+async function openWindow(file: ImageFile, openSource: SourceOpener): Promise<ByteSource> {
+  const source = await openSource(file.path);
+  return file.window === undefined ? source : windowSource(source, file.window);
 }
 
 async function openLayer(format: Format, source: ByteSource, context: OpenContext): Promise<DiskImage> {

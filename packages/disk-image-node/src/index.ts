@@ -3,7 +3,7 @@ export * from './convert-file.ts';
 export type { FileWork } from './digest-file.ts';
 export { digestFile, verifyFile } from './digest-file.ts';
 export { openFileSink } from './file-sink.ts';
-export { openFileSource } from './file-source.ts';
+export { openFileSource, openFileSourceSync } from './file-source.ts';
 export type { ImageFile } from './image-file.ts';
 export { detectFormat, openImageFile, requireFormat } from './image-file.ts';
 export type { FileInspection } from './inspect-file.ts';

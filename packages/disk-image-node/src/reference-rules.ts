@@ -7,6 +7,8 @@ import { denyReferences, describeReference, ImageError } from '@diskmorph/disk-i
 export interface ReferenceRules {
   /** Directories below which a referenced file may lie, after symbolic links are resolved. */
   readonly directories: readonly string[];
+  /** Allows every regular file and block device of this machine, wherever it lies. Nothing else, and no network. */
+  readonly anyLocalFile?: boolean;
 }
 
 /** No file may be opened on an image's word. */
@@ -20,11 +22,10 @@ export type SourceOpener = (filePath: string) => Promise<ByteSource>;
  * meant must lie below one of the allowed directories once every symbolic link is resolved.
  */
 export function referencePolicy(rules: ReferenceRules, imagePath: string, open: SourceOpener): ReferencePolicy {
-  if (rules.directories.length === 0) return denyReferences;
+  if (rules.anyLocalFile !== true && rules.directories.length === 0) return denyReferences;
   return async (reference) => {
-    const wanted = await locate(reference, path.dirname(imagePath));
-    for (const directory of rules.directories) {
-      if (!isBelow(wanted, await realpath(directory))) continue;
+    const wanted = await locate(localName(reference, rules), path.dirname(imagePath));
+    if (await isAllowed(wanted, rules)) {
       return {
         source: await open(wanted),
         references: referencePolicy(rules, wanted, open),
@@ -37,6 +38,48 @@ export function referencePolicy(rules: ReferenceRules, imagePath: string, open: 
       { structure: reference.kind },
     );
   };
+}
+
+async function isAllowed(wanted: string, rules: ReferenceRules): Promise<boolean> {
+  if (rules.anyLocalFile === true) return true;
+  for (const directory of rules.directories) if (isBelow(wanted, await realpath(directory))) return true;
+  return false;
+}
+
+/** Where any local file will do, `file:NAME` and a `json:` name that says no more than the file's name mean that file. */
+function localName(reference: ImageReference, rules: ReferenceRules): ImageReference {
+  const { name } = reference;
+  if (rules.anyLocalFile !== true) return reference;
+  if (name.startsWith('file:')) return { ...reference, name: name.slice('file:'.length) };
+  const inside = name.startsWith('json:') ? plainFileOf(name.slice('json:'.length)) : undefined;
+  return inside === undefined ? reference : { ...reference, name: inside };
+}
+
+const PLAIN_KEYS: ReadonlySet<string> = new Set(['driver', 'file', 'file.driver', 'file.filename', 'filename']);
+
+function plainFileOf(json: string): string | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== 'object' || value === null) return undefined;
+  const entries = Object.entries(value).flatMap(([key, member]: [string, unknown]): [string, unknown][] =>
+    key === 'file' && typeof member === 'object' && member !== null
+      ? Object.entries(member).map(([inner, found]): [string, unknown] => [`file.${inner}`, found])
+      : [[key, member]],
+  );
+  const found = new Map(entries);
+  const fileDriver = found.get('file.driver') ?? 'file';
+  if (
+    (fileDriver !== 'file' && fileDriver !== 'host_device') ||
+    [...found.keys()].some((key) => !PLAIN_KEYS.has(key))
+  ) {
+    return undefined;
+  }
+  const fileName = found.get('file.filename') ?? (found.get('driver') === 'file' ? found.get('filename') : undefined);
+  return typeof fileName === 'string' ? fileName : undefined;
 }
 
 async function locate(reference: ImageReference, directory: string): Promise<string> {
