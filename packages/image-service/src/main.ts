@@ -7,6 +7,7 @@ import { migrateDatabase } from './catalog/database/migrate.ts';
 import { CATALOG_MIGRATIONS } from './catalog/database/migrations.ts';
 import { sqliteDialect } from './catalog/database/sqlite.ts';
 import type { CatalogTables } from './catalog/database/tables.ts';
+import type { ImageRecord } from './catalog/image.ts';
 import { FAILED_STORES_PROPERTY } from './catalog/image.ts';
 import type { Catalog } from './catalog/repositories.ts';
 import { checkDirectories } from './config/directories.ts';
@@ -206,21 +207,35 @@ function importSettings(configuration: Configuration): ImportSettings {
   };
 }
 
-/** Removes what nobody will come back for: scratch of ended or unknown jobs, cut-off files in stores, expired tasks. */
+/**
+ * Removes what nobody will come back for: scratch of ended or unknown jobs, cut-off files in stores, blobs of imports
+ * that failed, expired tasks. What cannot be removed is logged and left to the next start.
+ */
 async function clearResidue(
   parts: ImportParts<Tx>,
   journal: Journal<Tx>,
   unfinished: readonly string[],
 ): Promise<void> {
-  const { staging, stores, catalog } = parts;
-  const residue = await staging.keepOnly(unfinished);
-  for (const name of residue) parts.log(`removed the scratch directory of the ended task ${name}`);
-  for (const store of stores.values()) await store.clearLeftovers();
-  const failed = await catalog.images.list({ status: 'queued' });
-  for (const image of failed.filter((each) => each.properties[FAILED_STORES_PROPERTY] !== undefined)) {
-    for (const store of stores.values()) {
-      for (const location of await store.blobsOf(image.id)) await store.delete(location);
-    }
+  const { staging, stores, catalog, log } = parts;
+  const attempt = async (work: () => Promise<void>): Promise<void> => {
+    await work().catch((error: unknown) => log(`residue could not be removed: ${describeFailure(error).message}`));
+  };
+  await attempt(async () => {
+    const residue = await staging.keepOnly(unfinished);
+    for (const name of residue) log(`removed the scratch directory of the ended task ${name}`);
+  });
+  const queued = await catalog.images.list({ status: 'queued' });
+  const failed = queued.filter((image) => image.properties[FAILED_STORES_PROPERTY] !== undefined);
+  for (const store of stores.values()) {
+    await attempt(() => store.clearLeftovers());
+    for (const image of failed) await attempt(() => removeBlobs(store, image));
   }
-  await journal.forget(await catalog.tasks.removeExpired(Date.now()));
+  await journal.forget(await catalog.tasks.removeExpired(parts.now()));
+}
+
+async function removeBlobs(store: ImageStore, image: ImageRecord): Promise<void> {
+  const kept = new Set(image.locations.map((place) => `${place.store} ${place.location}`));
+  for (const location of await store.blobsOf(image.id)) {
+    if (!kept.has(`${store.id} ${location}`)) await store.delete(location);
+  }
 }

@@ -511,7 +511,7 @@ describe('limits and refusals before work starts', () => {
   });
 
   test.each([
-    { name: 'ploop cannot be read', options: { diskFormat: 'ploop' }, code: 'not_convertible' },
+    { name: 'ari means no disk image', options: { diskFormat: 'ari' }, code: 'not_convertible' },
     { name: 'ami means no disk image', options: { diskFormat: 'ami' }, code: 'not_convertible' },
     { name: 'an unknown disk_format', options: { diskFormat: '../x' }, code: 'invalid_value' },
     {

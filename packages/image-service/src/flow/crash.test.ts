@@ -3,8 +3,8 @@ import { FINAL_STATES } from './job.ts';
 import type { Journal } from './journal.ts';
 import type { FlowFactory } from './step.ts';
 import { linearFlow } from './step.ts';
-import type { Doom } from './test-engine.ts';
-import { doom, doomed, memoryJournal, testEngine } from './test-engine.ts';
+import type { Doom } from '../../test/test-engine.ts';
+import { doom, doomed, memoryJournal, testEngine } from '../../test/test-engine.ts';
 
 const STEPS = ['one', 'two', 'three'];
 
@@ -70,6 +70,7 @@ async function live(journal: Journal<unknown>, world: World, faults: Faults, die
     await engine.stop();
   };
   await Promise.race([work(), death.promise]);
+  if (life.dead()) await life.still();
   return life;
 }
 

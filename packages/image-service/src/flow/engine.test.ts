@@ -8,7 +8,7 @@ import type { JsonObject } from './json.ts';
 import { acquireEngineLock } from './lock.ts';
 import type { Conclusion, Flow, FlowFactory, StepContext, StepOutcome } from './step.ts';
 import { linearFlow } from './step.ts';
-import { describeError, memoryJournal, testEngine } from './test-engine.ts';
+import { describeError, memoryJournal, testEngine } from '../../test/test-engine.ts';
 
 class PassingError extends Error {
   readonly code = 'passing';

@@ -82,6 +82,7 @@ function unconverted(path: string, diskFormat: string, containerFormat: string):
     disk_format: diskFormat,
     container_format: containerFormat,
     content: null,
+    resumed_from: 0,
     conversion_note: '',
   };
 }
@@ -112,13 +113,18 @@ async function runConversion<T>(parts: ImportParts<T>, running: RunningConversio
     const { spaceBytes } = await tools.forecast(conversion, { signal });
     await staging.reserve(jobId, spaceBytes);
     const onBytes = inPhase('convert', report);
-    const { contentId, virtualSize } = await tools.convert(conversion, { checkpointDir, signal, onBytes });
+    const { contentId, virtualSize, resumedFromBytes } = await tools.convert(conversion, {
+      checkpointDir,
+      signal,
+      onBytes,
+    });
     return {
       file_path: target,
       converted: true,
       disk_format: wanted,
       container_format: 'bare',
       content: { id: contentId, size: virtualSize },
+      resumed_from: resumedFromBytes,
       conversion_note: '',
     };
   } finally {

@@ -32,6 +32,8 @@ export interface ConversionOutcome {
   readonly contentId: string;
   /** Bytes of the source's guest disk. */
   readonly virtualSize: number;
+  /** Bytes that an earlier conversion, cut off, had done already. */
+  readonly resumedFromBytes: number;
 }
 
 /** All that the import knows how to do with disk images. Every failure is an `ImageError`. No other file is ever opened. */
@@ -50,7 +52,11 @@ export interface ImageTools {
    */
   convert(conversion: ToolConversion, work: ToolWork & { readonly checkpointDir: string }): Promise<ConversionOutcome>;
   /** Reads the whole result back. Throws `corrupt` unless it holds what was read from the source. */
-  verify(file: ImageFile, expected: ConversionOutcome, work: ToolWork): Promise<void>;
+  verify(
+    file: ImageFile,
+    expected: Pick<ConversionOutcome, 'contentId' | 'virtualSize'>,
+    work: ToolWork,
+  ): Promise<void>;
   /** Throws for options that a target of this format does not have, or that would spread it over several files. */
   checkOptions(format: string, options: Readonly<Record<string, string>>): void;
 }

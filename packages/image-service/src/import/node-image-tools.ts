@@ -34,9 +34,9 @@ export function nodeImageTools(threads: number | undefined): ImageTools {
         overwrite: true,
         checkpoint: { path: work.checkpointDir },
       });
-      const { contentId, virtualSize } = report;
+      const { contentId, virtualSize, resumedFromBytes } = report;
       if (contentId === undefined) throw new Error('assertion failed: a conversion gives a content id');
-      return { contentId, virtualSize };
+      return { contentId, virtualSize, resumedFromBytes };
     },
     async verify(file, expected, work) {
       await verifyFile(file, expected, watched(work, threads));

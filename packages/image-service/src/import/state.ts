@@ -38,6 +38,8 @@ export type Converted = {
   readonly container_format: string;
   /** The guest bytes that were read: their content id and their number; null when nothing was converted. */
   readonly content: { readonly id: string; readonly size: number } | null;
+  /** Bytes that an earlier attempt, cut off, had converted already. */
+  readonly resumed_from: number;
   /** Why nothing was converted; empty when something was, or when there is nothing to say. */
   readonly conversion_note: string;
 };

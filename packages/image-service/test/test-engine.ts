@@ -1,14 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Kysely, SqliteDialect } from 'kysely';
 import { DatabaseSync } from 'node:sqlite';
-import { databaseJournal } from './database-journal.ts';
-import type { EmbeddedEngineOptions } from './embedded-engine.ts';
-import { embeddedEngine } from './embedded-engine.ts';
-import type { Engine } from './engine.ts';
-import type { Failure } from './failure.ts';
-import type { Journal } from './journal.ts';
-import type { JournalTables } from './journal-tables.ts';
-import { JOURNAL_MIGRATIONS } from './journal-tables.ts';
+import { databaseJournal } from '../src/flow/database-journal.ts';
+import type { EmbeddedEngineOptions } from '../src/flow/embedded-engine.ts';
+import { embeddedEngine } from '../src/flow/embedded-engine.ts';
+import type { Engine } from '../src/flow/engine.ts';
+import type { Failure } from '../src/flow/failure.ts';
+import type { Journal } from '../src/flow/journal.ts';
+import type { JournalTables } from '../src/flow/journal-tables.ts';
+import { JOURNAL_MIGRATIONS } from '../src/flow/journal-tables.ts';
 
 /** A journal in memory that outlives the engines of a test: what a disk is to processes. */
 export async function memoryJournal(): Promise<Journal<unknown>> {
@@ -73,34 +73,48 @@ export interface Doom {
   readonly dead: () => boolean;
   /** Operations seen so far. */
   readonly count: () => number;
+  /** Runs one operation between two gates. */
+  readonly through: <T>(work: () => Promise<T>) => Promise<T>;
+  /** Returns when every operation that had begun before the death has ended: a dead process does nothing any more. */
+  readonly still: () => Promise<void>;
 }
 
 /** Dies at operation `dieAt`, from 1; `onDeath` tells the test. */
 export function doom(dieAt: number, onDeath: () => void): Doom {
   let count = 0;
+  let running = 0;
+  const gate = async (): Promise<void> => {
+    count += 1;
+    if (count === dieAt) onDeath();
+    if (count >= dieAt) await new Promise(() => {});
+  };
   return {
-    gate: async () => {
-      count += 1;
-      if (count === dieAt) onDeath();
-      if (count >= dieAt) await new Promise(() => {});
-    },
+    gate,
     dead: () => count >= dieAt,
     count: () => count,
+    async through(work) {
+      await gate();
+      running += 1;
+      const result = await work().finally(() => {
+        running -= 1;
+      });
+      await gate();
+      return result;
+    },
+    async still() {
+      while (running > 0) await new Promise(setImmediate);
+    },
   };
 }
 
 /** Every method of `target` with a gate before and after it. */
-export function doomed<T extends object>(target: T, { gate }: Doom): T {
+export function doomed<T extends object>(target: T, { through }: Doom): T {
   return new Proxy(target, {
     get(object, name, receiver) {
       const member: unknown = Reflect.get(object, name, receiver);
       if (typeof member !== 'function') return member;
-      return async (...parameters: unknown[]) => {
-        await gate();
-        const result: unknown = await Reflect.apply(member, object, parameters);
-        await gate();
-        return result;
-      };
+      return (...parameters: unknown[]) =>
+        through(async (): Promise<unknown> => Reflect.apply(member, object, parameters));
     },
   });
 }
