@@ -27,19 +27,25 @@ export const freeSpace: FreeSpace = async (directory) => {
 /** A ledger over one directory. */
 export function spaceLedger(directory: string, marginBytes: number, free: FreeSpace = freeSpace): SpaceLedger {
   const promised = new Map<string, number>();
-  return {
-    async reserve(owner, bytes) {
-      // Promised before the question is asked: another reservation meanwhile must see it.
-      promised.set(owner, bytes);
-      const total = [...promised.values()].reduce((sum, each) => sum + each, 0);
-      const available = (await free(directory)) - marginBytes;
-      if (total <= available) return;
-      promised.delete(owner);
-      const spoken = total - bytes;
+  const promise = async (owner: string, bytes: number): Promise<void> => {
+    promised.delete(owner);
+    const others = [...promised.values()].reduce((sum, each) => sum + each, 0);
+    const available = (await free(directory)) - marginBytes - others;
+    if (bytes > available) {
       throw new StagingError(
         'no_space',
-        `The work needs ${bytes} bytes of disk space, but only ${Math.max(0, available - spoken)} are free for it`,
+        `The work needs ${bytes} bytes of disk space, but only ${Math.max(0, available)} are free for it`,
       );
+    }
+    promised.set(owner, bytes);
+  };
+  let last: Promise<unknown> = Promise.resolve();
+  return {
+    reserve(owner, bytes) {
+      // One after the other: each must see what the one before was promised.
+      const next = last.then(() => promise(owner, bytes));
+      last = next.catch(() => {});
+      return next;
     },
     release(owner) {
       promised.delete(owner);

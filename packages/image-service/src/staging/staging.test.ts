@@ -1,0 +1,256 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { copyBytes } from './copy.ts';
+import { stagingFault } from './errors.ts';
+import { hashFile } from './hash.ts';
+import { checkedId, pathInside, scratchSpace } from './scratch.ts';
+import { localPath } from './source-url.ts';
+import { spaceLedger } from './space.ts';
+import { openStaging } from './staging.ts';
+
+const JOB = '11111111-1111-4111-8111-111111111111';
+const OTHER = '22222222-2222-4222-8222-222222222222';
+const INSTANCE = '33333333-3333-4333-8333-333333333333';
+
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'diskmorph-staging-'));
+});
+afterEach(() => rm(dir, { recursive: true, force: true }));
+
+/** What `work` gives, or the code of what it throws. */
+function outcome(work: () => string): string {
+  try {
+    return work();
+  } catch (error) {
+    return error instanceof Error && 'code' in error ? String(error.code) : 'unexpected';
+  }
+}
+
+describe('S19: the source of an import', () => {
+  test.each([
+    { text: '/a/b', expected: '/a/b' },
+    { text: 'file:///a/b', expected: '/a/b' },
+    { text: 'file:/a/b', expected: '/a/b' },
+    { text: 'file://localhost/a', expected: '/a' },
+    { text: 'FILE:///a', expected: '/a' },
+    { text: 'file:///a%20b%23c', expected: '/a b#c' },
+    { text: 'file:///a/../b', expected: '/b' },
+    { text: 'file://host/a', expected: 'bad_source' },
+    { text: 'file:///a?b', expected: 'bad_source' },
+    { text: 'file:///a#b', expected: 'bad_source' },
+    { text: 'file:///a%2Fb', expected: 'bad_source' },
+    { text: 'file:///a%00b', expected: 'bad_source' },
+    { text: '/a\0b', expected: 'bad_source' },
+    { text: 'http://host/a', expected: 'bad_source' },
+    { text: 'a/b', expected: 'bad_source' },
+    { text: '', expected: 'bad_source' },
+  ])('$text -> $expected', ({ text, expected }) => {
+    expect(outcome(() => localPath(text))).toBe(expected);
+  });
+});
+
+describe('S19: ids and names that become parts of paths', () => {
+  test.each([
+    { id: JOB, expected: JOB },
+    { id: JOB.replaceAll('1', 'F'), expected: 'bad_id' },
+    { id: '../../etc/passwd', expected: 'bad_id' },
+    { id: `${JOB}/..`, expected: 'bad_id' },
+    { id: '', expected: 'bad_id' },
+  ])('id $id -> $expected', ({ id, expected }) => {
+    expect(outcome(() => checkedId(id))).toBe(expected);
+  });
+
+  test.each([
+    { name: 'x.converted', expected: '/d/x.converted' },
+    { name: '..', expected: 'bad_id' },
+    { name: '../x', expected: 'bad_id' },
+    { name: 'a/b', expected: 'bad_id' },
+    { name: '', expected: 'bad_id' },
+    { name: 'a\0', expected: 'bad_id' },
+  ])('name $name -> $expected', ({ name, expected }) => {
+    expect(outcome(() => pathInside('/d', name))).toBe(expected);
+  });
+});
+
+describe('scratch directories', () => {
+  test('lie below one of their own, and leave nothing when the last is removed', async () => {
+    const scratch = scratchSpace(dir, INSTANCE);
+    const path = await scratch.directory(JOB);
+    await scratch.directory(OTHER);
+    await writeFile(join(path, 'x'), 'x');
+    await scratch.remove(JOB);
+    await scratch.remove(JOB);
+    expect(await readdir(join(dir, `diskmorph-${INSTANCE}`))).toEqual([OTHER]);
+    await scratch.remove(OTHER);
+    expect(await readdir(dir)).toEqual([]);
+  });
+
+  test('of other jobs are removed, what belongs to others stays', async () => {
+    const scratch = scratchSpace(dir, INSTANCE);
+    await scratch.directory(JOB);
+    await scratch.directory(OTHER);
+    await mkdir(join(dir, `diskmorph-${OTHER}`, JOB), { recursive: true });
+    expect(await scratch.keepOnly([OTHER])).toEqual([JOB]);
+    expect((await readdir(dir, { recursive: true })).sort()).toEqual(
+      [
+        `diskmorph-${INSTANCE}`,
+        `diskmorph-${INSTANCE}/${OTHER}`,
+        `diskmorph-${OTHER}`,
+        `diskmorph-${OTHER}/${JOB}`,
+      ].sort(),
+    );
+  });
+
+  test('of no job at all are none', async () => {
+    expect(await scratchSpace(dir, INSTANCE).keepOnly([])).toEqual([]);
+  });
+
+  test('a symbolic link in place of a job is removed, not followed', async () => {
+    const kept = join(dir, 'kept');
+    await mkdir(kept);
+    await writeFile(join(kept, 'x'), 'x');
+    const scratch = scratchSpace(dir, INSTANCE);
+    await scratch.directory(OTHER);
+    await symlink(kept, join(dir, `diskmorph-${INSTANCE}`, JOB));
+    await scratch.remove(JOB);
+    expect(await readdir(kept)).toEqual(['x']);
+  });
+});
+
+describe('copying', () => {
+  test('keeps the bytes, leaves zeros as holes, reports its progress', async () => {
+    const bytes = Buffer.concat([
+      randomBytes(300_000),
+      Buffer.alloc(4 * 2 ** 20),
+      randomBytes(1000),
+      Buffer.alloc(2 ** 20),
+    ]);
+    await writeFile(join(dir, 'from'), bytes);
+    const seen: number[] = [];
+    const onBytes = (done: number): void => void seen.push(done);
+    const copied = await copyBytes({ from: join(dir, 'from'), to: join(dir, 'to'), onBytes });
+    expect(copied.sizeBytes).toBe(bytes.length);
+    expect((await readFile(join(dir, 'to'))).equals(bytes)).toBe(true);
+    expect(seen.at(-1)).toBe(bytes.length);
+    const { blocks } = await stat(join(dir, 'to'));
+    expect(blocks * 512).toBeLessThan(2 * 2 ** 20);
+  });
+
+  test.each([
+    { name: 'a missing source', from: 'gone', code: 'io' },
+    { name: 'a directory', from: '.', code: 'bad_source' },
+    { name: 'more bytes than accepted', from: 'from', maxBytes: 3, code: 'too_large' },
+  ])('$name is refused, nothing is left', async ({ from, maxBytes, code }) => {
+    await writeFile(join(dir, 'from'), 'four');
+    const limit = maxBytes === undefined ? {} : { maxBytes };
+    const copying = copyBytes({ from: join(dir, from), to: join(dir, 'to'), ...limit });
+    await expect(copying).rejects.toMatchObject({ code });
+    await expect(stat(join(dir, 'to'))).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  test('a source that is written meanwhile is refused', async () => {
+    await writeFile(join(dir, 'from'), randomBytes(2 ** 20));
+    const onBytes = (): void => void writeFile(join(dir, 'from'), 'other');
+    const copying = copyBytes({ from: join(dir, 'from'), to: join(dir, 'to'), onBytes });
+    await expect(copying).rejects.toMatchObject({ code: 'source_changed' });
+    expect(await readdir(dir)).toEqual(['from']);
+  });
+
+  test('a cancelled copy leaves nothing', async () => {
+    await writeFile(join(dir, 'from'), randomBytes(2 ** 20));
+    const control = new AbortController();
+    const copying = copyBytes({
+      from: join(dir, 'from'),
+      to: join(dir, 'to'),
+      signal: control.signal,
+      onBytes: () => control.abort(new Error('stop')),
+    });
+    await expect(copying).rejects.toThrow('stop');
+    expect(await readdir(dir)).toEqual(['from']);
+  });
+});
+
+describe('digests', () => {
+  test.each([0, 1, 1000, 4 * 2 ** 20 + 1, 33 * 2 ** 20])('of %i bytes', async (length) => {
+    const bytes = randomBytes(length);
+    await writeFile(join(dir, 'x'), bytes);
+    const seen: number[] = [];
+    const onBytes = (done: number): void => void seen.push(done);
+    expect(await hashFile(join(dir, 'x'), ['md5', 'sha512'], { onBytes })).toEqual({
+      md5: createHash('md5').update(bytes).digest('hex'),
+      sha512: createHash('sha512').update(bytes).digest('hex'),
+    });
+    expect(seen.at(-1)).toBe(length);
+  });
+
+  test('of a missing file fail without its path', async () => {
+    await expect(hashFile(join(dir, 'gone'), ['md5'])).rejects.toMatchObject({
+      code: 'io',
+      message: 'The bytes cannot be read for their digests: there is no such file',
+    });
+  });
+
+  test('a cancelled thread ends', async () => {
+    await writeFile(join(dir, 'x'), randomBytes(40 * 2 ** 20));
+    const control = new AbortController();
+    const hashing = hashFile(join(dir, 'x'), ['sha512'], {
+      signal: control.signal,
+      onBytes: () => control.abort(new Error('stop')),
+    });
+    await expect(hashing).rejects.toThrow('stop');
+  });
+});
+
+/** A ledger over a disk with so many free bytes and a margin of 10. */
+function ledgerOf(bytes: number): ReturnType<typeof spaceLedger> {
+  return spaceLedger('/', 10, async () => bytes);
+}
+
+describe('S14: promises of space', () => {
+  test('what fits beyond the margin is promised, what does not is refused with both numbers', async () => {
+    const ledger = ledgerOf(110);
+    await ledger.reserve('a', 100);
+    await expect(ledger.reserve('b', 1)).rejects.toMatchObject({
+      code: 'no_space',
+      message: 'The work needs 1 bytes of disk space, but only 0 are free for it',
+    });
+    ledger.release('a');
+    await ledger.reserve('b', 100);
+  });
+
+  test('two that ask at once do not both get the same bytes', async () => {
+    const ledger = ledgerOf(110);
+    const results = await Promise.allSettled([ledger.reserve('a', 60), ledger.reserve('b', 60)]);
+    expect(results.map((result) => result.status)).toEqual(['fulfilled', 'rejected']);
+  });
+
+  test('a second promise to the same owner takes the place of the first', async () => {
+    const ledger = ledgerOf(110);
+    await ledger.reserve('a', 100);
+    await ledger.reserve('a', 50);
+    await expect(ledger.reserve('b', 50)).resolves.toBeUndefined();
+  });
+});
+
+test('files of a job lie in its directory; discarding what is not there is done', async () => {
+  const staging = openStaging({ workDir: dir, instanceId: INSTANCE, marginBytes: 0 });
+  const path = await staging.pathOf(JOB, 'x');
+  expect(path).toBe(join(dir, `diskmorph-${INSTANCE}`, JOB, 'x'));
+  await writeFile(path, 'x');
+  await staging.discard(path);
+  await staging.discard(path);
+  await expect(staging.pathOf(JOB, '../x')).rejects.toMatchObject({ code: 'bad_id' });
+  await expect(staging.pathOf('x', 'x')).rejects.toMatchObject({ code: 'bad_id' });
+});
+
+test.each([
+  { code: 'ENOSPC', expected: { code: 'no_space', message: 'Copying: the disk is full' } },
+  { code: 'EACCES', expected: { code: 'io', message: 'Copying: permission denied' } },
+  { code: 'EWHATEVER', expected: { code: 'io', message: 'Copying: EWHATEVER' } },
+])('the fault $code of the system in words', ({ code, expected }) => {
+  expect(stagingFault('Copying', Object.assign(new Error('x /secret/path'), { code }))).toMatchObject(expected);
+});
