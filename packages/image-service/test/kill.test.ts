@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { TaskView } from '../src/service.ts';
+import type { TaskView } from '../src/import/service.ts';
 import type { ChildOrder } from './kill-child.ts';
 import type { World } from './world.ts';
 import { diskBytes, makeWorld, sha512 } from './world.ts';

@@ -5,7 +5,7 @@ import { ImageError } from '@diskmorph/disk-image';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { RawParts } from '../src/main.ts';
 import { openImageService } from '../src/main.ts';
-import { ImportFailedError } from '../src/service.ts';
+import { ImportFailedError } from '../src/import/service.ts';
 import { StoreError } from '../src/store/store.ts';
 import { diskBytes, isoBytes, makeWorld, qemuImg, sha512 } from './world.ts';
 import type { World } from './world.ts';

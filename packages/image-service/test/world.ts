@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { requireQemuImg } from '../../../fixtures/peers.ts';
 import type { OpenOptions } from '../src/main.ts';
 import { openImageService } from '../src/main.ts';
-import type { ImageService } from '../src/service.ts';
+import type { ImageService } from '../src/import/service.ts';
 
 const run = promisify(execFile);
 

@@ -2,17 +2,17 @@ import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { randomUUID } from 'node:crypto';
-import type { ImageRecord } from './catalog/image.ts';
-import type { ImageQuery, TaskQuery } from './catalog/repositories.ts';
-import type { TaskDocument, TaskRecord } from './catalog/task.ts';
-import type { Engine } from './flow/engine.ts';
-import type { JobRecord } from './flow/job.ts';
-import type { Journal } from './flow/journal.ts';
-import type { JobProgress } from './flow/progress.ts';
-import { detectDiskFormat } from './import/detect.ts';
-import { ImportError } from './import/errors.ts';
-import type { ImportParts } from './import/stage-context.ts';
-import { submitImport } from './import/submit.ts';
+import type { ImageRecord } from '../catalog/image.ts';
+import type { ImageQuery, TaskQuery } from '../catalog/repositories.ts';
+import type { TaskDocument, TaskRecord } from '../catalog/task.ts';
+import type { Engine } from '../flow/engine.ts';
+import type { JobRecord } from '../flow/job.ts';
+import type { Journal } from '../flow/journal.ts';
+import type { JobProgress } from '../flow/progress.ts';
+import { detectDiskFormat } from './detect.ts';
+import { ImportError } from './errors.ts';
+import type { ImportParts } from './stage-context.ts';
+import { submitImport } from './submit.ts';
 
 /** How far an import is. */
 export interface ImportProgress {
