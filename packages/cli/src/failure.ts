@@ -38,6 +38,8 @@ export function describeFailure(error: unknown, commandName: string | undefined)
     return { code: 'usage', message: error.message, advice: `${help} shows what there is`, exitCode: EXIT.usage };
   }
   if (isImageError(error)) return imageFailure(error);
+  const systemCode = systemCodeOf(error);
+  if (error instanceof Error && systemCode !== '') return systemFailure(error, systemCode);
   const message = error instanceof Error ? error.message : String(error);
   const advice = 'this is a bug of diskmorph, not of the image; DISKMORPH_DEBUG=1 shows where it happened';
   return { code: 'internal', message, advice, exitCode: EXIT.internal };
@@ -94,9 +96,23 @@ function adviceFor(error: ImageErrorFacts): string | undefined {
     return `"diskmorph formats ${error.format ?? 'FMT'}" lists the options and their values`;
   if (error.code === 'unsupported' && error.format === undefined) return undefined;
   if (error.code !== 'io') return ADVICE[error.code];
-  const { cause } = error;
-  const systemCode = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  return ADVICE_BY_SYSTEM_ERROR[systemCode];
+  return ADVICE_BY_SYSTEM_ERROR[systemCodeOf(error.cause)];
+}
+
+function systemFailure(error: Error, systemCode: string): Failure {
+  const advice = ADVICE_BY_SYSTEM_ERROR[systemCode];
+  return {
+    code: 'io',
+    message: error.message,
+    ...(advice === undefined ? {} : { advice }),
+    exitCode: EXIT_BY_ERROR_CODE.io,
+  };
+}
+
+/** `ENOSPC` and the like; empty for errors that are not the operating system's. */
+function systemCodeOf(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return /^E[A-Z0-9]+$/.test(code) ? code : '';
 }
 
 /** The failure on a terminal: what is wrong with the code in brackets, where, what to do. Text from files is made plain. */

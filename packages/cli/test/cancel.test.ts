@@ -1,5 +1,5 @@
 import { randomFillSync } from 'node:crypto';
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, rm, writeFile } from 'node:fs/promises';
 import { beforeAll, expect, test } from 'vitest';
 import { startDiskmorph, WITHOUT_EXECVE } from './run-diskmorph.ts';
 import type { Running } from './run-diskmorph.ts';
@@ -44,6 +44,21 @@ test.each([
   expect(finished).toMatchObject({ code, signal: null, out: '' });
   expect(finished.err).toContain('cancelled; nothing was left behind [aborted]');
   expect(await readdir(scratch.path('.'))).toEqual(['noise.raw']);
+});
+
+test('with a checkpoint, Ctrl-C leaves what the same command goes on from', async () => {
+  const line = ['convert', '-O', 'raw', '--checkpoint', scratch.path('work')];
+  const files = [scratch.path('noise.raw'), scratch.path('copy.raw')];
+  const run = startDiskmorph([...line, '--progress=json', ...files]);
+  await run.firstNote;
+  run.child.kill('SIGINT');
+  const cancelled = await run.finished;
+  expect(cancelled).toMatchObject({ code: 130, out: '' });
+  expect(cancelled.err).toContain(`the same command goes on from ${scratch.path('work')}`);
+  expect((await readdir(scratch.path('.'))).sort()).toEqual(['noise.raw', 'work']);
+  expect((await startDiskmorph([...line, ...files]).finished).code).toBe(0);
+  expect((await readdir(scratch.path('.'))).sort()).toEqual(['copy.raw', 'noise.raw']);
+  await rm(scratch.path('copy.raw'));
 });
 
 test('progress is one JSON event a line', async () => {
