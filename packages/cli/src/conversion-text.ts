@@ -1,5 +1,5 @@
-import type { ConversionPlan, Finding } from '@diskmorph/disk-image';
-import type { ConversionReport } from '@diskmorph/disk-image-node';
+import type { Finding } from '@diskmorph/disk-image';
+import type { ConversionReport, FileConversionPlan } from '@diskmorph/disk-image-node';
 import { factLines } from './fact-lines.ts';
 import type { SourceImage } from './source-image.ts';
 import { formatText } from './source-image.ts';
@@ -28,7 +28,7 @@ export function reportText(report: ConversionReport, source: SourceImage, style:
 }
 
 /** What a conversion would do, for people. */
-export function planText(plan: ConversionPlan, targetPath: string, style: Style): string {
+export function planText(plan: FileConversionPlan, targetPath: string, style: Style): string {
   const { source, layout } = plan;
   const rows: [string, string][] = [
     ['source', source.subformat === undefined ? source.format : `${source.format} (${source.subformat})`],
@@ -54,7 +54,7 @@ export function warningText(finding: Finding, style: Style): string {
   return `${style.yellow('warning:')} ${plainText(finding.message)} ${style.dim(`[${finding.code}${allowed}]`)}\n`;
 }
 
-function targetFormatText({ layout, options }: ConversionPlan): string {
+function targetFormatText({ layout, options }: FileConversionPlan): string {
   const given = Object.entries(options).map(([key, value]) => `${key}=${value}`);
   return [layout.format, ...given].join(', ');
 }

@@ -45,8 +45,7 @@ async function workPorts(image: DiskImage, file: ImageFile, work: FileWork): Pro
     codecs,
     shared: true,
     now: () => performance.now(),
-    lanes:
-      count === 0 ? inlineLanes({ source: image, sinks: [], encoder: undefined, codecs }) : digestLanes(count, file),
+    lanes: count === 0 ? inlineLanes({ source: image, targets: [], codecs }) : digestLanes(count, file),
     ...(work.onProgress === undefined ? {} : { onProgress: work.onProgress }),
     ...(work.signal === undefined ? {} : { signal: work.signal }),
   };

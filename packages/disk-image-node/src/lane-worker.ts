@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import type { CompareJob, DiskImage, LaneJob } from '@diskmorph/disk-image';
+import type { CompareJob, DiskImage, LaneJob, LaneTarget } from '@diskmorph/disk-image';
 import { clippedImage, laneControl, runCompareLane, runLane } from '@diskmorph/disk-image';
 import { openFileSink } from './file-sink.ts';
 import type { ImageFile } from './image-file.ts';
@@ -15,7 +15,7 @@ export type LaneWork =
       readonly kind: 'copy';
       readonly source: ImageFile;
       readonly job: LaneJob;
-      readonly targetPaths: readonly string[];
+      readonly targetPaths: readonly (readonly string[])[];
     }
   | { readonly kind: 'digest'; readonly source: ImageFile; readonly job: LaneJob }
   | { readonly kind: 'compare'; readonly first: ImageFile; readonly second: ImageFile; readonly job: CompareJob };
@@ -34,30 +34,29 @@ try {
 
 async function copyLane({ source, job, targetPaths }: LaneWork & { readonly kind: 'copy' }): Promise<void> {
   const image = await openImageFileSync(source);
-  const sinks = targetPaths.map((path) => openFileSink(path, 'the target'));
+  const targets = job.layouts.map((layout, index) => ({
+    sinks: (targetPaths[index] ?? []).map((path) => openFileSink(path, 'the target')),
+    encoder: encoderFor(layout),
+  }));
   try {
-    await moveBytes(image, job, { sinks, encoder: job.layout === undefined ? undefined : encoderFor(job.layout) });
+    await moveBytes(image, job, targets);
   } finally {
-    await closeAll([image, ...sinks]);
+    await closeAll([image, ...targets.flatMap((target) => target.sinks)]);
   }
 }
 
 async function digestLane({ source, job }: LaneWork & { readonly kind: 'digest' }): Promise<void> {
   const image = await openImageFileSync(source);
   try {
-    await moveBytes(clippedImage(image, job.virtualSize), job, { sinks: [], encoder: undefined });
+    await moveBytes(clippedImage(image, job.virtualSize), job, []);
   } finally {
     await image.close();
   }
 }
 
-async function moveBytes(
-  source: DiskImage,
-  job: LaneJob,
-  target: Pick<Parameters<typeof runLane>[1], 'sinks' | 'encoder'>,
-): Promise<void> {
+async function moveBytes(source: DiskImage, job: LaneJob, targets: readonly LaneTarget[]): Promise<void> {
   const control = laneControl(job.control, job.map);
-  await runLane(job, { ...target, source, codecs, control, report: (results) => send({ kind: 'results', results }) });
+  await runLane(job, { source, targets, codecs, control, report: (results) => send({ kind: 'results', results }) });
   send({ kind: 'done', difference: undefined });
 }
 

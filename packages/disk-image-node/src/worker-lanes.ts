@@ -8,8 +8,8 @@ import type { LaneWork } from './lane-worker.ts';
 
 const WORKER_URL = new URL(import.meta.url.endsWith('.ts') ? './lane-worker.ts' : './lane-worker.js', import.meta.url);
 
-/** `count` threads that copy from `source` into the files at `targetPaths`, one for each file of the layout. */
-export function copyLanes(count: number, source: ImageFile, targetPaths: readonly string[]): LaneRunner {
+/** `count` threads that copy from `source` into files: for each layout of the job, one path for each of its files. */
+export function copyLanes(count: number, source: ImageFile, targetPaths: readonly (readonly string[])[]): LaneRunner {
   return async (job, onResults, signal) => {
     await runThreads(count, { kind: 'copy', source, job, targetPaths }, { onResults, signal });
   };

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ConversionReport, FileConversion } from '../src/index.ts';
-import { compareFiles, convertFile, digestFile, verifyFile } from '../src/index.ts';
+import { compareFiles, convertFile, convertFiles, digestFile, verifyFile } from '../src/index.ts';
 import { writeSparseDisk } from './sparse-disk.ts';
 
 const MiB = 2 ** 20;
@@ -120,6 +120,20 @@ describe.each(targets)('raw to %s %j', (format, options) => {
     await expect(cancelled).rejects.toMatchObject({ code: 'aborted' });
     expect((await readdir(folder)).filter((name) => name.startsWith('cancelled'))).toEqual([]);
   });
+});
+
+test.each([0, 2])('several targets from one read are what each alone would be (%i threads)', async (workers) => {
+  const several = targets.map(([format, options], index) => ({ path: at(`several-${index}.img`), format, options }));
+  const source = { path: at('disk.raw'), format: 'raw' };
+  const report = await convertFiles({ source, targets: several, workers, overwrite: true });
+  expect(report.targets.map((target) => target.files.map((file) => file.path))).toEqual(
+    several.map((target) => [target.path]),
+  );
+  for (const target of several) {
+    const together = await sha256(target.path);
+    await convertFile({ source, target, overwrite: true });
+    expect(await sha256(target.path)).toBe(together);
+  }
 });
 
 test('a checkpoint of another source is not used', async () => {

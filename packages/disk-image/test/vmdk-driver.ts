@@ -8,16 +8,14 @@ import { requireQemuImg } from '../../../fixtures/peers.ts';
 import type { ByteSink, ByteSource } from '../src/bytes/byte-source.ts';
 import { checkInside } from '../src/bytes/byte-source.ts';
 import { portableCodecs } from '../src/bytes/portable-codecs.ts';
-import { convert } from '../src/convert/convert.ts';
-import { inlineLanes } from '../src/convert/digest.ts';
-import { planConversion } from '../src/convert/plan.ts';
-import { memoryRunSpool } from '../src/convert/run-spool.ts';
+import { convertImage } from '../src/convert/convert-image.ts';
 import { vmdk } from '../src/formats/vmdk/vmdk.ts';
 import { raw } from '../src/formats/raw/raw.ts';
 import type { DiskImage, ImageInfo } from '../src/image/disk-image.ts';
 import type { GivenOptions } from '../src/image/format.ts';
 import { denyReferences } from '../src/image/reference.ts';
 import type { ReferencePolicy } from '../src/image/reference.ts';
+import type { TargetFile } from '../src/image/target.ts';
 
 export const SUBFORMATS = [
   'monolithicSparse',
@@ -100,14 +98,13 @@ async function fileSink(path: string): Promise<ByteSink> {
 /** Writes `source` as a VMDK of the given options at `path`; its other files go beside it. */
 export async function writeVmdk(path: string, source: DiskImage, options: GivenOptions): Promise<void> {
   const fileName = path.slice(dirname(path).length + 1);
-  const common = { codecs: portableCodecs, shared: false, now: () => 0 };
-  const { plan, map } = await planConversion({ source, target: vmdk, options, fileName, shared: false });
-  const sinks = await Promise.all(
-    plan.layout.files.map((file) => fileSink(file.name === '' ? path : join(dirname(path), file.name))),
-  );
-  const encoder = vmdk.writer?.encoder(plan.layout, portableCodecs);
-  const lanes = inlineLanes({ source, sinks, encoder, codecs: portableCodecs });
-  await convert(plan, vmdk, { ...common, map, sinks, lanes, spool: memoryRunSpool(), digest: true });
+  const sinks: ByteSink[] = [];
+  const sinkOf = async (file: TargetFile): Promise<ByteSink> => {
+    const sink = await fileSink(file.name === '' ? path : join(dirname(path), file.name));
+    sinks.push(sink);
+    return sink;
+  };
+  await convertImage({ source, target: vmdk, options, fileName, codecs: portableCodecs, sinkOf });
   await Promise.all(sinks.map((sink) => sink.close()));
 }
 

@@ -3,10 +3,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { memorySink, memorySource } from '../src/bytes/byte-source.ts';
 import { portableCodecs } from '../src/bytes/portable-codecs.ts';
-import { convert } from '../src/convert/convert.ts';
-import { inlineLanes } from '../src/convert/digest.ts';
-import { planConversion } from '../src/convert/plan.ts';
-import { memoryRunSpool } from '../src/convert/run-spool.ts';
+import { convertImage } from '../src/convert/convert-image.ts';
 import { raw } from '../src/formats/raw/raw.ts';
 import { vmdk } from '../src/formats/vmdk/vmdk.ts';
 import { denyReferences } from '../src/image/reference.ts';
@@ -83,7 +80,6 @@ describe('a stream that is written', () => {
     const guest = noise(9 * GRAIN, 4);
     if (raw.open === undefined) throw new Error('raw can be opened');
     const source = await raw.open(memorySource(guest), { codecs: portableCodecs, references: denyReferences });
-    const { plan, map } = await planConversion({ source, target: vmdk, options: STREAM, fileName: 'x', shared: false });
     const sink = memorySink();
     const offsets: number[] = [];
     const watched = {
@@ -93,10 +89,8 @@ describe('a stream that is written', () => {
         await sink.write(offset, bytes);
       },
     };
-    const encoder = vmdk.writer?.encoder(plan.layout, portableCodecs);
-    const lanes = inlineLanes({ source, sinks: [watched], encoder, codecs: portableCodecs });
-    const common = { codecs: portableCodecs, shared: false, now: () => 0 };
-    await convert(plan, vmdk, { ...common, map, sinks: [watched], lanes, spool: memoryRunSpool(), digest: false });
+    const common = { codecs: portableCodecs, fileName: 'x', sinkOf: () => watched };
+    await convertImage({ ...common, source, target: vmdk, options: STREAM });
     expect(offsets.pop()).toBe(0);
     expect(offsets).toEqual(offsets.toSorted((a, b) => a - b));
   });

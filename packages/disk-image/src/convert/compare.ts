@@ -52,7 +52,7 @@ export async function compareImages(first: DiskImage, second: DiskImage, ports: 
   const map = emptyWorkMap(virtualSize, 1, ports.shared);
   await markData(map, first, ports.signal);
   await markData(map, second, ports.signal);
-  const control = createControlMemory(ports.shared, 0, { file: 0, hostOffset: 0, block: -1 });
+  const control = createControlMemory(ports.shared, 0, []);
   const meter = progressMeter('compare', countDataChunks(map) * map.chunkSize, {
     now: ports.now,
     onProgress: ports.onProgress,

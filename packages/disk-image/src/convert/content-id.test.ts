@@ -39,7 +39,7 @@ async function contentIdOf(bytes: Uint8Array): Promise<string> {
   const open = raw.open;
   if (open === undefined) throw new Error('raw can be read');
   const source = await open(memorySource(bytes), { codecs, references: denyReferences });
-  const lanes = inlineLanes({ source, sinks: [], encoder: undefined, codecs });
+  const lanes = inlineLanes({ source, targets: [], codecs });
   return (await digestImage(source, { codecs, lanes, shared: false, now: () => 0 })).contentId;
 }
 

@@ -1,4 +1,5 @@
 import type { ByteSink } from '../bytes/byte-source.ts';
+import type { Codecs } from '../bytes/codecs.ts';
 import { assert, throwIfAborted } from '../errors.ts';
 import type { Format } from '../image/format.ts';
 import type { TargetLayout } from '../image/target.ts';
@@ -19,14 +20,21 @@ import type { WorkMap } from './work-map.ts';
 export interface ConversionPorts extends WorkPorts {
   /** The map that was made with the plan. */
   readonly map: WorkMap;
-  /** One for each file of the plan's layout. */
-  readonly sinks: readonly ByteSink[];
-  readonly spool: RunSpool;
+  /** One for each target of the plan. */
+  readonly targets: readonly ConversionTarget[];
   /** False leaves the content id out, which saves the time to compute it; identifiers are then not unique. */
   readonly digest: boolean;
   /** The checkpoint to go on from; the sinks and the spool hold what it says. */
   readonly resumeFrom?: CollectedState;
   readonly checkpoints?: ConversionCheckpoints;
+}
+
+/** One target as a conversion finishes it. */
+export interface ConversionTarget {
+  readonly format: Format;
+  /** One for each file of the target's layout. */
+  readonly sinks: readonly ByteSink[];
+  readonly spool: RunSpool;
 }
 
 /** How a conversion saves the points from which it can go on. */
@@ -48,28 +56,46 @@ export interface ConversionResult {
 }
 
 /**
- * Carries out a plan: lanes copy the data, then the format writes its tables and, last, its header. Decides nothing.
+ * Carries out a plan: lanes copy the data, then each format writes its tables and, last, its header. Decides nothing.
  * When it throws, the sinks hold something that does not look like an image; removing it is the caller's part.
  */
-export async function convert(plan: ConversionPlan, target: Format, ports: ConversionPorts): Promise<ConversionResult> {
-  const writer = target.writer;
-  assert(writer !== undefined, 'a planned target can be written');
-  const start = ports.resumeFrom ?? initialState(plan.layout.files.map((file) => file.hostOffset));
+export async function convert(plan: ConversionPlan, ports: ConversionPorts): Promise<ConversionResult> {
+  const start = ports.resumeFrom ?? initialState(plan.targets.map((target) => target.layout));
   const collector = resultCollector({
     virtualSize: plan.source.virtualSize,
     map: ports.map,
     codecs: ports.codecs,
-    spool: ports.spool,
+    spools: ports.targets.map((target) => target.spool),
     state: start,
   });
   await copy(plan, ports, { collector, start });
   throwIfAborted(ports.signal);
-  const { ends, dataBytes } = collector.state();
   const contentId = ports.digest ? collector.contentId() : undefined;
-  const layout = contentId === undefined ? plan.layout : finalLayout(target, plan, contentSeed(contentId));
-  await writer.finish({ layout, sinks: ports.sinks, runs: ports.spool.read(), ends, codecs: ports.codecs });
-  if (layout.ascending) await writePrologue(layout, ports.sinks, writer.prologue?.(layout));
+  const { dataBytes, targets } = collector.state();
+  for (const [index, target] of ports.targets.entries()) {
+    await finishTarget(plan, target, { index, ends: targets[index]?.ends ?? [], contentId, codecs: ports.codecs });
+  }
   return { contentId, dataBytes, resumedFromBytes: start.chunksDone * plan.chunkSize };
+}
+
+async function finishTarget(
+  plan: ConversionPlan,
+  target: ConversionTarget,
+  outcome: {
+    readonly index: number;
+    readonly ends: readonly number[];
+    readonly contentId: string | undefined;
+    readonly codecs: Codecs;
+  },
+): Promise<void> {
+  const { sinks, spool, format } = target;
+  const writer = format.writer;
+  const planned = plan.targets[outcome.index];
+  assert(writer !== undefined && planned !== undefined, 'a planned target can be written');
+  const seed = outcome.contentId === undefined ? undefined : contentSeed(outcome.contentId);
+  const layout = seed === undefined ? planned.layout : finalLayout(format, plan, planned, seed);
+  await writer.finish({ layout, sinks, runs: spool.read(), ends: outcome.ends, codecs: outcome.codecs });
+  if (layout.ascending) await writePrologue(layout, sinks, writer.prologue?.(layout));
 }
 
 async function writePrologue(
@@ -100,9 +126,13 @@ async function copy(
   const job: LaneJob = {
     virtualSize: plan.source.virtualSize,
     map,
-    control: createControlMemory(ports.shared, start.nextChunk, start.cursor),
+    control: createControlMemory(
+      ports.shared,
+      start.nextChunk,
+      start.targets.map((target) => target.cursor),
+    ),
     digest: ports.digest,
-    layout: plan.layout,
+    layouts: plan.targets.map((target) => target.layout),
   };
   const onResults = (results: readonly ChunkResult[]): void => {
     collector.accept(results);
@@ -135,8 +165,10 @@ function checkpointer(ports: ConversionPorts, collector: ResultCollector, chunkS
     if (checkpoints === undefined) return;
     const state = collector.state();
     const checkpoint: Checkpoint = { version: 1, planDigest: checkpoints.planDigest, state };
-    for (const sink of ports.sinks) await sink.flush();
-    await ports.spool.flush();
+    for (const { sinks, spool } of ports.targets) {
+      for (const sink of sinks) await sink.flush();
+      await spool.flush();
+    }
     await checkpoints.store.save(checkpoint);
   };
   return {

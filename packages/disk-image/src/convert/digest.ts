@@ -6,7 +6,6 @@ import { createControlMemory, laneControl } from './lane-control.ts';
 import type { ProgressListener, ProgressPhase } from './progress.ts';
 import { progressMeter } from './progress.ts';
 import { initialState, resultCollector } from './result-collector.ts';
-import { memoryRunSpool } from './run-spool.ts';
 import { countDataChunks, emptyWorkMap, markData } from './work-map.ts';
 
 /** Runs all lanes of a job and gives their results, in no particular order. Stops every lane when one fails. */
@@ -53,14 +52,13 @@ export async function digestImage(
   const map = emptyWorkMap(image.virtualSize, 1, ports.shared);
   await markData(map, image, ports.signal);
   const state = initialState([]);
-  const control = createControlMemory(ports.shared, 0, state.cursor);
-  const spool = memoryRunSpool();
-  const collector = resultCollector({ virtualSize: image.virtualSize, map, codecs: ports.codecs, spool, state });
+  const control = createControlMemory(ports.shared, 0, []);
+  const collector = resultCollector({ virtualSize: image.virtualSize, map, codecs: ports.codecs, spools: [], state });
   const meter = progressMeter(phase, countDataChunks(map) * map.chunkSize, {
     now: ports.now,
     onProgress: ports.onProgress,
   });
-  const job: LaneJob = { virtualSize: image.virtualSize, map, control, digest: true };
+  const job: LaneJob = { virtualSize: image.virtualSize, map, control, digest: true, layouts: [] };
   const onResults = (results: readonly ChunkResult[]): void => {
     collector.accept(results);
     meter.update(collector.state().chunksDone * map.chunkSize);

@@ -5,10 +5,9 @@ import { nextDataChunk } from './work-map.ts';
 const NEXT = 0;
 const TURN = 1;
 const STOP = 2;
-const FILE = 3;
-const CONTROL_BYTES = 32;
-const CURSOR_AT = 16;
-const BLOCK_AT = 24;
+/** After the words: three numbers (f64) for each target: file, host offset, block. */
+const CURSORS_AT = 16;
+const CURSOR_NUMBERS = 3;
 /** How long a lane sleeps before it looks again whether another one has failed. */
 const STOP_POLL_MS = 100;
 
@@ -26,10 +25,12 @@ export interface LaneControl {
   isMyTurn(chunk: TakenChunk): boolean;
   /** Sleeps until it is this chunk's turn. Throws `aborted` when the job stops. */
   waitForTurn(chunk: TakenChunk): void;
-  /** Only in one's turn: where the next unit goes. */
-  cursor(): PlacementCursor;
+  /** Only in one's turn: where the next unit goes in target number `target`. */
+  cursor(target: number): PlacementCursor;
+  /** Only in one's turn: where the unit after the placed ones goes. */
+  moveCursor(target: number, cursor: PlacementCursor): void;
   /** Only in one's turn: passes the turn on. */
-  endTurn(chunk: TakenChunk, cursor: PlacementCursor): void;
+  endTurn(chunk: TakenChunk): void;
   /** Makes every lane find that no chunk is left; what was taken is finished. */
   exhaust(): void;
   /** Makes every lane stop soon. */
@@ -50,27 +51,30 @@ export interface PlacementCursor {
   readonly block: number;
 }
 
-/** Memory for a control that starts at `nextChunk` and `cursor`. */
+/** Memory for a control that starts at `nextChunk`, with one cursor for each target. */
 export function createControlMemory(
   shared: boolean,
   nextChunk: number,
-  cursor: PlacementCursor,
+  cursors: readonly PlacementCursor[],
 ): SharedArrayBuffer | ArrayBuffer {
-  const memory = shared ? new SharedArrayBuffer(CONTROL_BYTES) : new ArrayBuffer(CONTROL_BYTES);
-  const words = new Int32Array(memory);
+  const size = CURSORS_AT + cursors.length * CURSOR_NUMBERS * 8;
+  const memory = shared ? new SharedArrayBuffer(size) : new ArrayBuffer(size);
+  const words = new Int32Array(memory, 0, CURSORS_AT / 4);
   words[NEXT] = nextChunk;
   words[TURN] = nextChunk;
-  words[FILE] = cursor.file;
-  new Float64Array(memory, CURSOR_AT, 1)[0] = cursor.hostOffset;
-  new Float64Array(memory, BLOCK_AT, 1)[0] = cursor.block;
+  const numbers = new Float64Array(memory, CURSORS_AT);
+  cursors.forEach((cursor, target) => numbers.set(packCursor(cursor), target * CURSOR_NUMBERS));
   return memory;
+}
+
+function packCursor(cursor: PlacementCursor): number[] {
+  return [cursor.file, cursor.hostOffset, cursor.block];
 }
 
 /** The control over memory of `createControlMemory`; one for each lane. */
 export function laneControl(memory: SharedArrayBuffer | ArrayBuffer, map: WorkMap): LaneControl {
-  const words = new Int32Array(memory);
-  const hostOffset = new Float64Array(memory, CURSOR_AT, 1);
-  const block = new Float64Array(memory, BLOCK_AT, 1);
+  const words = new Int32Array(memory, 0, CURSORS_AT / 4);
+  const numbers = new Float64Array(memory, CURSORS_AT);
   const checkStopped = (): void => {
     if (Atomics.load(words, STOP) !== 0) throw new ImageError('aborted', 'The operation was stopped');
   };
@@ -91,11 +95,14 @@ export function laneControl(memory: SharedArrayBuffer | ArrayBuffer, map: WorkMa
         Atomics.wait(words, TURN, turn, STOP_POLL_MS);
       }
     },
-    cursor: () => ({ file: Atomics.load(words, FILE), hostOffset: hostOffset[0] ?? 0, block: block[0] ?? -1 }),
-    endTurn(chunk, cursor) {
-      hostOffset[0] = cursor.hostOffset;
-      block[0] = cursor.block;
-      Atomics.store(words, FILE, cursor.file);
+    cursor(target) {
+      const [file = 0, hostOffset = 0, block = -1] = numbers.subarray(target * CURSOR_NUMBERS);
+      return { file, hostOffset, block };
+    },
+    moveCursor(target, cursor) {
+      numbers.set(packCursor(cursor), target * CURSOR_NUMBERS);
+    },
+    endTurn(chunk) {
       Atomics.store(words, TURN, chunk.chunk + 1);
       Atomics.notify(words, TURN);
     },

@@ -1,5 +1,6 @@
 import type { ByteSink } from '../bytes/byte-source.ts';
 import type { Codecs } from '../bytes/codecs.ts';
+import { assert } from '../errors.ts';
 import type { DiskImage } from '../image/disk-image.ts';
 import type { PlacedRun, TargetLayout, UnitEncoder } from '../image/target.ts';
 import { chunkHeight, contentTree, LEAF_SIZE } from './content-id.ts';
@@ -18,21 +19,31 @@ export interface LaneJob {
   /** The memory of the job's `LaneControl`. */
   readonly control: SharedArrayBuffer | ArrayBuffer;
   readonly digest: boolean;
-  /** Where the bytes go; absent when the job only digests. */
-  readonly layout?: TargetLayout;
+  /** Where the bytes go: every target gets them from one read. None when the job only digests. */
+  readonly layouts: readonly TargetLayout[];
 }
 
 /** What one lane works with; each lane has its own. */
 export interface LanePorts {
   readonly source: DiskImage;
-  /** One for each file of the layout. */
-  readonly sinks: readonly ByteSink[];
-  readonly encoder: UnitEncoder | undefined;
+  /** One for each layout of the job. */
+  readonly targets: readonly LaneTarget[];
   readonly codecs: Codecs;
   readonly control: LaneControl;
   /** Takes finished chunks; the lane does not touch them any more. */
   report(results: readonly ChunkResult[]): void;
 }
+
+/** One target as a lane writes to it. */
+export interface LaneTarget {
+  /** One for each file of the layout. */
+  readonly sinks: readonly ByteSink[];
+  /** Undefined when the layout stores bytes as they are. */
+  readonly encoder: UnitEncoder | undefined;
+}
+
+/** What was appended to one target for one chunk; undefined where its layout has fixed places. */
+export type PlacedChunk = { readonly cursor: PlacementCursor; readonly runs: readonly PlacedRun[] } | undefined;
 
 /** What became of one chunk, when its bytes are written. Plain data. */
 export interface ChunkResult {
@@ -43,9 +54,8 @@ export interface ChunkResult {
   readonly dataBytes: number;
   /** The digest of the chunk's subtree; undefined when it is all zeros or digests are not asked for. */
   readonly digest: Uint8Array | undefined;
-  /** The cursor behind this chunk, when its units were appended. */
-  readonly cursor: PlacementCursor | undefined;
-  readonly runs: readonly PlacedRun[];
+  /** One for each target. */
+  readonly placed: readonly PlacedChunk[];
 }
 
 /** Chunks that a lane may hold encoded while it waits for its turn to place them. */
@@ -57,7 +67,8 @@ const REPORT_BATCH = 16;
 interface ChunkSlot {
   readonly guest: Uint8Array;
   readonly zeros: ZeroBlocks;
-  readonly placer: ChunkPlacer | undefined;
+  /** One for each target. */
+  readonly placers: readonly ChunkPlacer[];
 }
 
 interface PreparedChunk {
@@ -74,12 +85,12 @@ interface PreparedChunk {
 export async function runLane(job: LaneJob, ports: LanePorts, signal?: AbortSignal): Promise<void> {
   const { control } = ports;
   const slots = Array.from({ length: PENDING_CHUNKS }, () => chunkSlot(job, ports));
-  const ordered = slots[0]?.placer?.ordered ?? false;
+  const ordered = slots[0]?.placers.some((placer) => placer.ordered) ?? false;
   const pending: PreparedChunk[] = [];
   const batch: ChunkResult[] = [];
   const report = (): void => ports.report(batch.splice(0));
   const place = async (prepared: PreparedChunk): Promise<void> => {
-    batch.push(await placeChunk(prepared, control));
+    batch.push(await placeChunk(prepared, control, ordered));
     slots.push(prepared.slot);
     if (batch.length >= REPORT_BATCH) report();
   };
@@ -110,13 +121,14 @@ function waitReporting(control: LaneControl, taken: TakenChunk, report: () => vo
 
 function chunkSlot(job: LaneJob, ports: LanePorts): ChunkSlot {
   const guest = new Uint8Array(job.map.chunkSize);
-  const blockSize = Math.min(ZERO_BLOCK_SIZE, job.layout?.unitSize ?? ZERO_BLOCK_SIZE);
+  const blockSize = Math.min(ZERO_BLOCK_SIZE, ...job.layouts.map((layout) => layout.unitSize));
   const zeros = zeroBlocks(guest, blockSize, ports.codecs);
-  const placer =
-    job.layout === undefined
-      ? undefined
-      : chunkPlacer({ layout: job.layout, encoder: ports.encoder, sinks: ports.sinks, guest, zeros });
-  return { guest, zeros, placer };
+  const placers = job.layouts.map((layout, index) => {
+    const target = ports.targets[index];
+    assert(target !== undefined, 'every layout has its target');
+    return chunkPlacer({ layout, encoder: target.encoder, sinks: target.sinks, guest, zeros });
+  });
+  return { guest, zeros, placers };
 }
 
 async function prepareChunk(
@@ -133,7 +145,7 @@ async function prepareChunk(
   const digest = job.digest ? chunkDigest(job, slot, ports.codecs) : undefined;
   let dataBytes = 0;
   for (const range of slot.zeros.dataRanges()) dataBytes += range.end - range.start;
-  slot.placer?.encode(offset, length);
+  for (const placer of slot.placers) placer.encode(offset, length);
   return { taken, slot, digest, dataBytes };
 }
 
@@ -149,18 +161,20 @@ function chunkDigest(job: LaneJob, slot: ChunkSlot, codecs: Codecs): Uint8Array 
   return tree.subtree(leaves);
 }
 
-async function placeChunk(prepared: PreparedChunk, control: LaneControl): Promise<ChunkResult> {
+async function placeChunk(prepared: PreparedChunk, control: LaneControl, ordered: boolean): Promise<ChunkResult> {
   const { taken, slot, digest, dataBytes } = prepared;
-  const result = { from: taken.from, to: taken.chunk + 1, dataBytes, digest };
-  const placer = slot.placer;
-  if (placer === undefined) return { ...result, cursor: undefined, runs: [] };
-  if (!placer.ordered) {
-    await placer.write();
-    return { ...result, cursor: undefined, runs: [] };
+  const placed: PlacedChunk[] = [];
+  for (const [target, placer] of slot.placers.entries()) {
+    if (placer.ordered) {
+      const chunk = placer.place(control.cursor(target));
+      control.moveCursor(target, chunk.cursor);
+      placed.push(chunk);
+    } else {
+      placed.push(undefined);
+    }
+    if (placer.writesInTurn) await placer.write();
   }
-  const placed = placer.place(control.cursor());
-  if (placer.writesInTurn) await placer.write();
-  control.endTurn(taken, placed.cursor);
-  if (!placer.writesInTurn) await placer.write();
-  return { ...result, cursor: placed.cursor, runs: placed.runs };
+  if (ordered) control.endTurn(taken);
+  for (const placer of slot.placers) if (!placer.writesInTurn) await placer.write();
+  return { from: taken.from, to: taken.chunk + 1, dataBytes, digest, placed };
 }

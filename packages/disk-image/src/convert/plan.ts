@@ -5,13 +5,18 @@ import type { TargetLayout } from '../image/target.ts';
 import type { MapSummary, WorkMap } from './work-map.ts';
 import { countDataChunks, emptyWorkMap, markData } from './work-map.ts';
 
-/** What a conversion is to make of its source. */
-export interface PlanRequest {
-  readonly source: DiskImage;
-  readonly target: Format;
+/** One image that a conversion is to make. */
+export interface TargetRequest {
+  readonly format: Format;
   readonly options: GivenOptions;
   /** The final name of the image's own file, without directories. */
   readonly fileName: string;
+}
+
+/** What a conversion is to make of its source. */
+export interface PlanRequest {
+  readonly source: DiskImage;
+  readonly targets: readonly TargetRequest[];
   /** True when lanes on several threads will share the map. */
   readonly shared: boolean;
   readonly signal?: AbortSignal;
@@ -27,15 +32,21 @@ export interface ConversionPlan {
     readonly subformat?: string;
     readonly virtualSize: number;
   } & MapSummary;
-  readonly options: GivenOptions;
-  readonly fileName: string;
-  readonly layout: TargetLayout;
+  /** The images to write, all from one read of the source. */
+  readonly targets: readonly TargetPlan[];
   readonly chunkSize: number;
   readonly chunkCount: number;
   /** Chunks that will be read. */
   readonly dataChunks: number;
   /** Guest bytes that will be read. */
   readonly bytesToRead: number;
+}
+
+/** What will be written for one target. */
+export interface TargetPlan {
+  readonly options: GivenOptions;
+  readonly fileName: string;
+  readonly layout: TargetLayout;
 }
 
 /** Identifiers in a layout made before the content is known; `finalLayout` replaces them. */
@@ -45,14 +56,13 @@ const PROVISIONAL_SEED: Uint8Array = new Uint8Array(16);
 export async function planConversion(
   request: PlanRequest,
 ): Promise<{ readonly plan: ConversionPlan; readonly map: WorkMap }> {
-  const { source, options, fileName } = request;
-  const layout = layoutFor(request.target, {
-    virtualSize: source.virtualSize,
-    options,
-    fileName,
-    seed: PROVISIONAL_SEED,
+  const { source } = request;
+  const targets = request.targets.map(({ format, options, fileName }) => {
+    const wanted = { virtualSize: source.virtualSize, options, fileName, seed: PROVISIONAL_SEED };
+    return { options, fileName, layout: layoutFor(format, wanted) };
   });
-  const map = emptyWorkMap(source.virtualSize, layout.unitSize, request.shared);
+  const unitSize = Math.max(1, ...targets.map((target) => target.layout.unitSize));
+  const map = emptyWorkMap(source.virtualSize, unitSize, request.shared);
   const summary = await markData(map, source, request.signal);
   const dataChunks = countDataChunks(map);
   const subformat = source.info.subformat;
@@ -63,9 +73,7 @@ export async function planConversion(
       virtualSize: source.virtualSize,
       ...summary,
     },
-    options,
-    fileName,
-    layout,
+    targets,
     chunkSize: map.chunkSize,
     chunkCount: map.chunkCount,
     dataChunks,
@@ -74,10 +82,10 @@ export async function planConversion(
   return { plan, map };
 }
 
-/** The plan's layout with identifiers derived from `seed`; nothing else changes. */
-export function finalLayout(target: Format, plan: ConversionPlan, seed: Uint8Array): TargetLayout {
-  const { options, fileName, source } = plan;
-  return layoutFor(target, { virtualSize: source.virtualSize, options, fileName, seed });
+/** The target's layout with identifiers derived from `seed`; nothing else changes. */
+export function finalLayout(format: Format, plan: ConversionPlan, target: TargetPlan, seed: Uint8Array): TargetLayout {
+  const { options, fileName } = target;
+  return layoutFor(format, { virtualSize: plan.source.virtualSize, options, fileName, seed });
 }
 
 function layoutFor(target: Format, request: LayoutRequest): TargetLayout {

@@ -1,8 +1,9 @@
 import type { Codecs } from '../bytes/codecs.ts';
 import { assert } from '../errors.ts';
+import type { TargetLayout } from '../image/target.ts';
 import type { ContentIdBuilder, ContentIdState } from './content-id.ts';
 import { chunkHeight, contentIdBuilder, LEAF_SIZE } from './content-id.ts';
-import type { ChunkResult } from './lane.ts';
+import type { ChunkResult, PlacedChunk } from './lane.ts';
 import type { PlacementCursor } from './lane-control.ts';
 import type { RunSpool } from './run-spool.ts';
 import type { WorkMap } from './work-map.ts';
@@ -10,13 +11,19 @@ import type { WorkMap } from './work-map.ts';
 /** A point of a job at which everything before `nextChunk` is done and written. Plain data. */
 export interface CollectedState {
   readonly nextChunk: number;
+  readonly content: ContentIdState;
+  readonly chunksDone: number;
+  readonly dataBytes: number;
+  /** One for each target. */
+  readonly targets: readonly TargetState[];
+}
+
+/** What has been appended to one target. Plain data. */
+export interface TargetState {
   readonly cursor: PlacementCursor;
   /** For each file of the layout: the host offset behind its last unit. */
   readonly ends: readonly number[];
-  readonly content: ContentIdState;
   readonly runCount: number;
-  readonly chunksDone: number;
-  readonly dataBytes: number;
 }
 
 /** Puts the results of all lanes in guest order and sums them up. */
@@ -33,40 +40,42 @@ export interface CollectorStart {
   readonly virtualSize: number;
   readonly map: WorkMap;
   readonly codecs: Codecs;
-  readonly spool: RunSpool;
+  /** One for each target. */
+  readonly spools: readonly RunSpool[];
   readonly state: CollectedState;
 }
 
 /** The state of a job that has done nothing. */
-export function initialState(fileStarts: readonly number[]): CollectedState {
-  return {
-    nextChunk: 0,
-    cursor: { file: 0, hostOffset: fileStarts[0] ?? 0, block: -1 },
-    ends: fileStarts,
-    content: { leaves: 0, pending: [] },
+export function initialState(layouts: readonly TargetLayout[]): CollectedState {
+  const targets = layouts.map(({ files }) => ({
+    cursor: { file: 0, hostOffset: files[0]?.hostOffset ?? 0, block: -1 },
+    ends: files.map((file) => file.hostOffset),
     runCount: 0,
-    chunksDone: 0,
-    dataBytes: 0,
-  };
+  }));
+  return { nextChunk: 0, content: { leaves: 0, pending: [] }, chunksDone: 0, dataBytes: 0, targets };
 }
 
 /** A collector that goes on from `start.state`. */
 export function resultCollector(start: CollectorStart): ResultCollector {
-  const { map, spool } = start;
+  const { map, spools } = start;
   const waiting = new Map<number, ChunkResult>();
   const content: ContentIdBuilder = contentIdBuilder(start.codecs, start.virtualSize, start.state.content);
   const height = chunkHeight(start.virtualSize, map.chunkSize);
-  const ends = [...start.state.ends];
-  let { nextChunk, cursor, chunksDone, dataBytes } = start.state;
+  const targets = start.state.targets.map(({ cursor, ends }) => ({ cursor, ends: [...ends] }));
+  let { nextChunk, chunksDone, dataBytes } = start.state;
+
+  const takePlaced = (placed: PlacedChunk, index: number): void => {
+    const target = targets[index];
+    if (placed === undefined || target === undefined) return;
+    target.cursor = placed.cursor;
+    target.ends[placed.cursor.file] = placed.cursor.hostOffset;
+    spools[index]?.append(placed.runs);
+  };
 
   const take = (result: ChunkResult): void => {
     const chunk = result.to - 1;
     if (result.digest !== undefined) content.add((chunk * map.chunkSize) / LEAF_SIZE, height, result.digest);
-    if (result.cursor !== undefined) {
-      cursor = result.cursor;
-      ends[cursor.file] = cursor.hostOffset;
-    }
-    spool.append(result.runs);
+    result.placed.forEach(takePlaced);
     chunksDone++;
     dataBytes += result.dataBytes;
     nextChunk = result.to;
@@ -81,12 +90,14 @@ export function resultCollector(start: CollectorStart): ResultCollector {
     },
     state: () => ({
       nextChunk,
-      cursor,
-      ends: [...ends],
       content: content.state(),
-      runCount: spool.count,
       chunksDone,
       dataBytes,
+      targets: targets.map(({ cursor, ends }, index) => ({
+        cursor,
+        ends: [...ends],
+        runCount: spools[index]?.count ?? 0,
+      })),
     }),
     contentId() {
       assert(waiting.size === 0, 'no result is left without the one before it');
