@@ -1,5 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
 import { golden, makeGoldens, patched } from '../../../test/goldens.ts';
+import { differencing } from '../../../test/vhdx-driver.ts';
 import { memorySource } from '../../bytes/byte-source.ts';
 import { crc32c, withZeroedField } from '../../bytes/crc32.ts';
 import type { Examination } from '../../image/format.ts';
@@ -45,10 +46,10 @@ function itemAt(firstGroup: number): number {
 
 const FILE_PARAMETERS = 0xcaa16737;
 
-test('a log that was not applied is dirty', async () => {
+test('a log that was not applied is dirty, and one without an entry is damaged', async () => {
   const { info, findings } = await examined(inBoth(HEADERS, HEADER_BYTES, 48, [1, 2, 3]));
   expect(info.dirty).toBe(true);
-  expect(findings).toMatchObject([{ code: 'dirty', severity: 'warning' }]);
+  expect(findings).toMatchObject([{ code: 'dirty', severity: 'warning' }, { code: 'corrupt-table' }]);
 });
 
 test('one damaged header is a warning, both are corrupt', async () => {
@@ -91,36 +92,25 @@ test('a parent without a locator is corrupt', async () => {
   await expect(examined(patched(image, itemAt(FILE_PARAMETERS) + 4, [2]))).rejects.toMatchObject({ code: 'corrupt' });
 });
 
-test('a differencing disk names its parent', async () => {
-  const table = regionOffset(1);
-  const view = new DataView(image.buffer);
-  const count = view.getUint16(table + 10, true);
-  const guid = [0x2d, 0x5f, 0xd3, 0xa8, 0x0b, 0xb3, 0x4d, 0x45, 0xab, 0xf7, 0xd3, 0xd8, 0x48, 0x34, 0xab, 0x0c];
-  const locatorAt = 512 * 1024;
-  const key = Buffer.from('relative_path', 'utf16le');
-  const value = Buffer.from('.\\base.vhdx', 'utf16le');
-  const locator = Buffer.alloc(20 + 12 + key.length + value.length);
-  locator.writeUInt16LE(1, 18);
-  locator.writeUInt32LE(32, 20);
-  locator.writeUInt32LE(32 + key.length, 24);
-  locator.writeUInt16LE(key.length, 28);
-  locator.writeUInt16LE(value.length, 30);
-  key.copy(locator, 32);
-  value.copy(locator, 32 + key.length);
-  const entry = Buffer.alloc(32);
-  Buffer.from(guid).copy(entry);
-  entry.writeUInt32LE(locatorAt, 16);
-  entry.writeUInt32LE(locator.length, 20);
-  entry.writeUInt32LE(4, 24);
-  const parts: readonly [number, ArrayLike<number>][] = [
-    [table + 10, [count + 1]],
-    [table + 32 + count * 32, entry],
-    [table + locatorAt, locator],
-    [itemAt(FILE_PARAMETERS) + 4, [2]],
-  ];
-  const { info, findings } = await examined(parts.reduce((bytes, [at, patch]) => patched(bytes, at, patch), image));
+test('a differencing disk names its parent, in the order of the specification', async () => {
+  const linkage = '{83ed0ec3-24c8-49a6-a959-5e4bf1288bfb}';
+  const paths = { absolute_win32_path: 'C:\\vm\\base.vhdx', volume_path: '\\\\?\\Volume{1}\\base.vhdx' };
+  const child = differencing(image, { parent_linkage: linkage, ...paths, relative_path: '..\\base.vhdx' });
+  const { info, findings } = await examined(child);
   expect(findings.map(({ code }) => code)).toEqual(['differencing-parent']);
-  expect(info).toMatchObject({ subformat: 'differencing', backing: { name: '.\\base.vhdx' } });
+  expect(info).toMatchObject({ subformat: 'differencing', backing: { name: '../base.vhdx' } });
+  expect(info.backing?.linkIds).toEqual([linkage.slice(1, -1)]);
+  const elsewhere = await examined(differencing(image, { parent_linkage: linkage, ...paths }));
+  expect(elsewhere.info.backing?.name).toBe(paths.volume_path);
+});
+
+test.each([
+  ['without a path', { parent_linkage: '{83ed0ec3-24c8-49a6-a959-5e4bf1288bfb}' }, undefined, 'corrupt-table'],
+  ['without an identifier', { relative_path: 'base.vhdx' }, undefined, 'corrupt-table'],
+  ['of an unknown kind', {}, '00000000-0000-0000-0000-000000000001', 'unknown-feature'],
+] as const)('a parent locator %s is refused', async (_name, entries, kind, code) => {
+  const { findings } = await examined(differencing(image, entries, kind));
+  expect(findings.map((finding) => finding.code)).toEqual(['differencing-parent', code]);
 });
 
 test('the file cut short is truncated', async () => {
