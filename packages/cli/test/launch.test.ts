@@ -31,6 +31,7 @@ test('an old Node without a newer one beside it says what to do', async () => {
   await mkdir(scratch.path('alone/bin'), { recursive: true });
   const bin = scratch.path('alone/bin/diskmorph.mjs');
   await copyFile(new URL('../bin/diskmorph.js', import.meta.url), bin);
+  await copyFile(new URL('../bin/launch.js', import.meta.url), scratch.path('alone/bin/launch.js'));
   const run = await startDiskmorph(['--version'], { nodeArgs: OLD_NODE, bin }).finished;
   expect(run).toMatchObject({ code: 70, out: '' });
   expect(run.err).toContain('needs Node 26 or newer, and this is Node 20.1.0');
