@@ -36,7 +36,7 @@ export function readCommandLine(name: string, args: readonly string[], specs: re
 /** Secrets are what callers define; a secret that nothing uses is harmless, and what would use it is refused there. */
 function refuseObject(object: string): void {
   const type = object.split(',')[0]?.replace(/^qom-type=/, '') ?? '';
-  if (type !== 'secret') throw new Failure(`invalid object type: ${type}`);
+  if (type !== 'secret') throw new Failure(`Parameter 'qom-type' does not accept value '${type}'`);
 }
 
 /** The value of `--output`. */
