@@ -78,7 +78,7 @@ function contendersOf(benchCase: BenchCase, arena: Arena): Contender[] {
     program: arena.qemuImg,
     programArguments: (source, target) => ['convert', ...formats, ...peerOptions, source, target],
   };
-  return [peer, ours('diskmorph --no-verify', ['--no-verify']), ours('diskmorph', [])];
+  return [peer, ours('diskmorph, copy only', ['--no-verify', '--no-digest']), ours('diskmorph, verified', [])];
 }
 
 /** Each run starts with nothing of an earlier one left to be written to the disk. */

@@ -49,6 +49,7 @@ export const convertCommand: Command = {
     },
     { long: 'force', summary: 'Replace DST when it exists' },
     { long: 'no-verify', summary: 'Do not read the result back' },
+    { long: 'no-digest', summary: 'With --no-verify: do not compute the content id either' },
     SNAPSHOT_OPTION,
     REFERENCES_OPTION,
     {
@@ -117,6 +118,7 @@ async function makeRequest(given: GivenArguments): Promise<Omit<FileConversion, 
   return {
     target: { path: requireOperand(given, 1), format: format.name, options: { ...compression, ...options } },
     verify: !given.has('no-verify'),
+    digest: !given.has('no-digest'),
     overwrite: given.has('force'),
     ...(checkpoint === undefined ? {} : { checkpoint: { path: checkpoint } }),
   };
