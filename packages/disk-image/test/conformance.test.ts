@@ -49,6 +49,13 @@ const VARIANTS: Readonly<Record<string, readonly GivenOptions[]>> = {
     { logical_sector_size: '4096' },
     { block_state_zero: 'off', log_size: '2M', block_size: '2M' },
   ],
+  vhd: [
+    { subformat: 'fixed' },
+    { force_size: 'on' },
+    { block_size: '64k' },
+    { block_size: '512k', force_size: 'on' },
+    { azure: 'on' },
+  ],
   vdi: [{ static: 'on' }, { block_size: '4k' }, { block_size: '8M' }, { static: 'on', block_size: '64k' }],
 };
 

@@ -1,11 +1,15 @@
 import type { ByteSource } from '../../bytes/byte-source.ts';
 import { checkInside, readBytes } from '../../bytes/byte-source.ts';
 import { uuidText } from '../../bytes/guid.ts';
-import { asciiField, fieldReader } from '../../bytes/numbers.ts';
+import { ascii, asciiField, fieldReader } from '../../bytes/numbers.ts';
 import { ImageError } from '../../errors.ts';
 import { additiveChecksum } from './checksum.ts';
 
 export const DYNAMIC_HEADER_SIZE: number = 1024;
+const COOKIE = 'cxsparse';
+const HEADER_VERSION = 0x00010000;
+/** The field is unused in version 1. */
+const NO_DATA_OFFSET = 0xffffffffffffffffn;
 const CHECKSUM_AT = 36;
 const PARENT_NAME_AT = 64;
 const PARENT_NAME_BYTES = 512;
@@ -41,7 +45,7 @@ export async function readDynamicHeader(source: ByteSource, at: number): Promise
   const bytes = await readBytes(source, at, DYNAMIC_HEADER_SIZE);
   const context = { format: 'vhd', structure: 'dynamic disk header', offset: at };
   const fields = fieldReader(bytes, 'big', context);
-  if (asciiField(fields.bytes(0, 8)) !== 'cxsparse') {
+  if (asciiField(fields.bytes(0, 8)) !== COOKIE) {
     throw new ImageError('corrupt', 'The dynamic disk header does not begin with "cxsparse"', context);
   }
   return {
@@ -61,6 +65,27 @@ export async function readDynamicHeader(source: ByteSource, at: number): Promise
         dataOffset: fields.u64(locator + 16, 'parent locator offset'),
       })),
   };
+}
+
+/** The fields of a new disk's header that differ from disk to disk. */
+export interface NewDynamicHeader {
+  readonly tableOffset: number;
+  readonly maxTableEntries: number;
+  readonly blockSize: number;
+}
+
+/** The 1024 bytes of the header of a new dynamic disk. */
+export function encodeDynamicHeader(header: NewDynamicHeader): Uint8Array {
+  const bytes = new Uint8Array(DYNAMIC_HEADER_SIZE);
+  const view = new DataView(bytes.buffer);
+  bytes.set(ascii(COOKIE));
+  view.setBigUint64(8, NO_DATA_OFFSET);
+  view.setBigUint64(16, BigInt(header.tableOffset));
+  view.setUint32(24, HEADER_VERSION);
+  view.setUint32(28, header.maxTableEntries);
+  view.setUint32(32, header.blockSize);
+  view.setUint32(CHECKSUM_AT, additiveChecksum(bytes, CHECKSUM_AT));
+  return bytes;
 }
 
 function utf16Field(bytes: Uint8Array): string {

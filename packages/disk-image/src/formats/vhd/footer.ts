@@ -1,15 +1,19 @@
 import type { ByteSource } from '../../bytes/byte-source.ts';
 import { readBytes } from '../../bytes/byte-source.ts';
-import { uuidText } from '../../bytes/guid.ts';
+import { uuidBytes, uuidText } from '../../bytes/guid.ts';
 import { ascii, asciiField, fieldReader } from '../../bytes/numbers.ts';
 import { ImageError } from '../../errors.ts';
 import { additiveChecksum } from './checksum.ts';
+import type { Geometry } from './geometry.ts';
+import { guestDiskSize } from './geometry.ts';
 
 export const FOOTER_SIZE: number = 512;
 /** Virtual PC before 2004 wrote a footer that is one byte shorter. */
 export const OLD_FOOTER_SIZE: number = 511;
 export const FOOTER_COOKIE: Uint8Array = ascii('conectix');
 const CHECKSUM_AT = 64;
+/** Where the dynamic disk header of a new disk lies: behind the copy of the footer. */
+export const NEW_HEADER_OFFSET: number = FOOTER_SIZE;
 
 /** What the guest disk is made of, by the footer's disk type field. */
 export type DiskType = 'fixed' | 'dynamic' | 'differencing' | 'unknown';
@@ -22,9 +26,10 @@ export interface Footer {
   /** Byte offset of the dynamic disk header; meaningless for a fixed disk. */
   readonly dataOffset: bigint;
   readonly originalSize: number;
-  /** Size in bytes of the guest disk. */
   readonly currentSize: number;
-  readonly geometry: { readonly cylinders: number; readonly heads: number; readonly sectorsPerTrack: number };
+  readonly geometry: Geometry;
+  /** Size in bytes of the guest disk: by current size or by geometry, as the creator application says. */
+  readonly diskSize: number;
   readonly creatorApplication: string;
   readonly creatorOs: string;
   readonly version: number;
@@ -41,21 +46,68 @@ export function parseFooter(bytes: Uint8Array, at: number): Footer {
   padded.set(bytes.subarray(0, FOOTER_SIZE));
   const fields = fieldReader(padded, 'big', { format: 'vhd', structure: 'footer', offset: at });
   const diskTypeNumber = fields.u32(60);
+  const currentSize = fields.u64(48, 'current size');
+  const geometry = { cylinders: fields.u16(56), heads: fields.u8(58), sectorsPerTrack: fields.u8(59) };
+  const creatorCode = asciiField(fields.bytes(28, 4));
   return {
     at,
     diskTypeNumber,
     diskType: DISK_TYPES[diskTypeNumber] ?? 'unknown',
     dataOffset: fields.bits64(16),
     originalSize: fields.u64(40, 'original size'),
-    currentSize: fields.u64(48, 'current size'),
-    geometry: { cylinders: fields.u16(56), heads: fields.u8(58), sectorsPerTrack: fields.u8(59) },
-    creatorApplication: asciiField(fields.bytes(28, 4)).trim(),
+    currentSize,
+    geometry,
+    diskSize: guestDiskSize({ creatorCode, currentSize, geometry }),
+    creatorApplication: creatorCode.trim(),
     creatorOs: asciiField(fields.bytes(36, 4)).trim(),
     version: fields.u32(12),
     uniqueId: uuidText(fields.bytes(68, 16)),
     savedState: fields.u8(84) !== 0,
     checksumValid: fields.u32(CHECKSUM_AT) === additiveChecksum(padded, CHECKSUM_AT),
   };
+}
+
+/** The fields of a new disk's footer that differ from disk to disk. */
+export interface NewFooter {
+  readonly diskType: 'fixed' | 'dynamic';
+  readonly virtualSize: number;
+  readonly geometry: Geometry;
+  /** A UUID in text. */
+  readonly uniqueId: string;
+}
+
+/** "Reserved", which must be set. */
+const FEATURES = 2;
+const FILE_FORMAT_VERSION = 0x00010000;
+const NO_DATA_OFFSET = 0xffffffffffffffffn;
+/** A name that no reader has rules for: those who size by geometry and those who do not come to the same size. */
+const CREATOR_APPLICATION = 'dmph';
+const CREATOR_VERSION = 0x00010000;
+/** Readers know Windows and Macintosh only. */
+const CREATOR_OS = 'Wi2k';
+
+/** The 512 bytes of a new disk's footer. The time stamp is 0, the first second of 2000. */
+export function encodeFooter(footer: NewFooter): Uint8Array {
+  const { geometry, virtualSize } = footer;
+  const isFixed = footer.diskType === 'fixed';
+  const bytes = new Uint8Array(FOOTER_SIZE);
+  const view = new DataView(bytes.buffer);
+  bytes.set(FOOTER_COOKIE);
+  view.setUint32(8, FEATURES);
+  view.setUint32(12, FILE_FORMAT_VERSION);
+  view.setBigUint64(16, isFixed ? NO_DATA_OFFSET : BigInt(NEW_HEADER_OFFSET));
+  bytes.set(ascii(CREATOR_APPLICATION), 28);
+  view.setUint32(32, CREATOR_VERSION);
+  bytes.set(ascii(CREATOR_OS), 36);
+  view.setBigUint64(40, BigInt(virtualSize));
+  view.setBigUint64(48, BigInt(virtualSize));
+  view.setUint16(56, geometry.cylinders);
+  view.setUint8(58, geometry.heads);
+  view.setUint8(59, geometry.sectorsPerTrack);
+  view.setUint32(60, isFixed ? 2 : 3);
+  bytes.set(uuidBytes(footer.uniqueId), 68);
+  view.setUint32(CHECKSUM_AT, additiveChecksum(bytes, CHECKSUM_AT));
+  return bytes;
 }
 
 /** Where in the file footers stand: at the end (512 or 511 bytes), and its copy at the beginning of a dynamic disk. */

@@ -1,0 +1,88 @@
+import type { ByteSource } from '../../bytes/byte-source.ts';
+import { ImageError } from '../../errors.ts';
+import type { DiskImage } from '../../image/disk-image.ts';
+import { normalizeExtents } from '../../image/extent.ts';
+import { extentsWithHoles } from '../../image/file-holes.ts';
+import type { OpenContext } from '../../image/format.ts';
+import type { GuestMap, GuestRun } from '../../image/mapped-image.ts';
+import { mappedImage } from '../../image/mapped-image.ts';
+import type { RecentTables } from '../../image/recent-tables.ts';
+import { refuseUnsafe } from '../../image/refusal.ts';
+import type { BlockAllocationTable } from './block-allocation-table.ts';
+import { bitmapSize, readBlockAllocationTable, UNALLOCATED } from './block-allocation-table.ts';
+import { examineVhd, readAnatomy } from './examine.ts';
+import { SECTOR_SIZE } from './limits.ts';
+import type { SectorBitmap } from './sector-bitmap.ts';
+import { isStored, runOfBits, sectorBitmaps } from './sector-bitmap.ts';
+
+/**
+ * Opens fixed, dynamic and differencing disks; the parent of the last is named in `info.backing`. Throws for what
+ * `examine` finds unsafe, a differencing parent aside: `truncated`, `corrupt`, `unsupported`, `unsafe`.
+ */
+export async function openVhd(source: ByteSource, context: OpenContext): Promise<DiskImage> {
+  if (context.snapshot !== undefined) {
+    throw new ImageError('unsupported', 'A VHD holds no internal snapshots', { format: 'vhd' });
+  }
+  const { info, findings } = await examineVhd(source);
+  refuseUnsafe(
+    'vhd',
+    findings.filter(({ code }) => code !== 'differencing-parent'),
+  );
+  const disk = mappedImage(source, info, await guestMap(source));
+  return { ...disk, extents: (range) => normalizeExtents(range, extentsWithHoles(source, disk.extents(range))) };
+}
+
+async function guestMap(source: ByteSource): Promise<GuestMap> {
+  const { footer, header } = await readAnatomy(source);
+  if (header === undefined) {
+    return { run: async (offset, end) => ({ state: 'data', length: end - offset, hostOffset: offset }) };
+  }
+  const { blockSize } = header;
+  const table = await readBlockAllocationTable(source, header, footer.diskSize);
+  return dynamicMap({ blockSize, table, bitmaps: sectorBitmaps(source, table, blockSize) });
+}
+
+interface Blocks {
+  readonly blockSize: number;
+  readonly table: BlockAllocationTable;
+  readonly bitmaps: RecentTables<SectorBitmap>;
+}
+
+/** Sectors that are not stored are `absent`: the parent's, or zeros where there is none. */
+function dynamicMap(blocks: Blocks): GuestMap {
+  const { blockSize, table, bitmaps } = blocks;
+  return {
+    async run(offset, end, signal) {
+      const block = Math.floor(offset / blockSize);
+      if (table.entry(block) === UNALLOCATED) return unallocatedRun(blocks, offset, end);
+      const bitmap = await bitmaps.get(block, signal);
+      const start = block * blockSize;
+      return storedRun(bitmap, {
+        blockSize,
+        hostOffset: table.entry(block) * SECTOR_SIZE + bitmapSize(blockSize),
+        from: offset - start,
+        to: Math.min(end - start, blockSize),
+      });
+    },
+  };
+}
+
+function unallocatedRun({ blockSize, table }: Blocks, offset: number, end: number): GuestRun {
+  let next = Math.floor(offset / blockSize) + 1;
+  while (next * blockSize < end && table.entry(next) === UNALLOCATED) next++;
+  return { state: 'absent', length: Math.min(end, next * blockSize) - offset };
+}
+
+/** The sectors of one block from byte `from` on that are all stored or all not. */
+function storedRun(
+  bitmap: SectorBitmap,
+  piece: { readonly blockSize: number; readonly hostOffset: number; readonly from: number; readonly to: number },
+): GuestRun {
+  const { from, to, hostOffset } = piece;
+  if (bitmap.full) return { state: 'data', length: to - from, hostOffset: hostOffset + from };
+  const sector = Math.floor(from / SECTOR_SIZE);
+  const sectors = runOfBits(bitmap.bits, sector, Math.ceil(to / SECTOR_SIZE));
+  const length = Math.min(to, (sector + sectors) * SECTOR_SIZE) - from;
+  if (isStored(bitmap.bits, sector)) return { state: 'data', length, hostOffset: hostOffset + from };
+  return { state: 'absent', length };
+}
