@@ -10,6 +10,8 @@ export { FlowError } from './flow/failure.ts';
 export type { JobRecord } from './flow/job.ts';
 export type { JobProgress } from './flow/progress.ts';
 export { ImportError } from './import/errors.ts';
+export type { ConvertTask, StageFlow } from './import/registry.ts';
+export { flowRegistry } from './import/registry.ts';
 export type { OpenOptions } from './main.ts';
 export { openConfiguration, openImageService } from './main.ts';
 export type { ImageService, ImportedImage, ImportOptions, ImportProgress, TaskView } from './import/service.ts';

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -322,4 +322,9 @@ describe('files and directories on disk', () => {
       problems: [{ message: 'is not a directory' }],
     });
   });
+});
+
+test('the sample file in docs/ is the one made from the code', async () => {
+  const path = join(import.meta.dirname, '../../../../docs/diskmorph.conf.sample');
+  expect(await readFile(path, 'utf8')).toBe(sampleConfiguration());
 });

@@ -56,7 +56,7 @@ function configured<T>(
   };
   return {
     name: step.name,
-    execute: (task, context) => step.execute(complete(task), context),
+    execute: async (task, context) => step.execute(complete(task), context),
     revert: async (task, outcome, context) => step.revert?.(complete(task), outcome, context),
   };
 }
