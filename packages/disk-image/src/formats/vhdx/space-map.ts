@@ -8,8 +8,6 @@ export interface SpaceMap {
   take(offset: number, length: number): 'free' | 'taken';
   /** Marks the range without minding what was marked before. */
   hold(offset: number, length: number): void;
-  /** Whole MiB of the file that nothing has marked. */
-  unused(): number;
   /** Byte offset after the last that is marked. */
   end(): number;
 }
@@ -21,7 +19,6 @@ export function spaceMap(fileSize: number): SpaceMap {
     throw vhdxError('unsupported', `A file of ${fileSize} bytes is too large to be checked`, 'file');
   }
   const bits = new Uint8Array(Math.ceil(units / 8));
-  let marked = 0;
   let lastUnit = -1;
   const mark = (offset: number, length: number): 'free' | 'taken' => {
     let found: 'free' | 'taken' = 'free';
@@ -30,10 +27,7 @@ export function spaceMap(fileSize: number): SpaceMap {
       const bit = 1 << (unit & 7);
       const byte = bits[unit >> 3] ?? 0;
       if ((byte & bit) !== 0) found = 'taken';
-      else {
-        bits[unit >> 3] = byte | bit;
-        marked++;
-      }
+      else bits[unit >> 3] = byte | bit;
       lastUnit = Math.max(lastUnit, unit);
     }
     return found;
@@ -42,7 +36,6 @@ export function spaceMap(fileSize: number): SpaceMap {
     fileSize,
     take: mark,
     hold: (offset, length) => void mark(offset, length),
-    unused: () => units - marked,
     end: () => Math.min(fileSize, (lastUnit + 1) * MIB),
   };
 }
