@@ -3,6 +3,11 @@ export function crc32(bytes: Uint8Array): number {
   return crcOf(bytes, IEEE_TABLE);
 }
 
+/** CRC-32 of bytes that came before, whose CRC-32 is `crc` (0 for none), and `bytes`. */
+export function crc32Continued(crc: number, bytes: Uint8Array): number {
+  return crcOf(bytes, IEEE_TABLE, crc);
+}
+
 /** CRC-32C of `bytes` (Castagnoli, reflected polynomial 0x82f63b78, RFC 3720 appendix B.4). */
 export function crc32c(bytes: Uint8Array): number {
   return crcOf(bytes, CASTAGNOLI_TABLE);
@@ -26,8 +31,8 @@ function tableOf(polynomial: number): Uint32Array {
   });
 }
 
-function crcOf(bytes: Uint8Array, table: Uint32Array): number {
-  let crc = 0xffffffff;
+function crcOf(bytes: Uint8Array, table: Uint32Array, before: number = 0): number {
+  let crc = ~before;
   for (let i = 0; i < bytes.length; i++) crc = (crc >>> 8) ^ (table[(crc ^ (bytes[i] ?? 0)) & 0xff] ?? 0);
   return (crc ^ 0xffffffff) >>> 0;
 }
