@@ -43,7 +43,7 @@ export function inputWindow(source: ByteSource, signal?: AbortSignal): InputWind
       end += length;
     }
   };
-  const window = {
+  const ahead = {
     position: 0,
     async peek(count: number): Promise<Uint8Array> {
       if (end - start < count) await fill(count);
@@ -54,14 +54,14 @@ export function inputWindow(source: ByteSource, signal?: AbortSignal): InputWind
       if (end - start >= count) return buffer.subarray(start, start + count);
       throw new ImageError('truncated', `The input ends at byte ${source.size}, inside the ${structure}`, {
         structure,
-        offset: window.position,
+        offset: ahead.position,
       });
     },
     consume(count: number): void {
       start += count;
-      window.position += count;
+      ahead.position += count;
     },
-    atEnd: () => window.position >= source.size,
+    atEnd: () => ahead.position >= source.size,
   };
-  return window;
+  return ahead;
 }

@@ -1,6 +1,6 @@
 import { ImageError } from '../errors.ts';
-import type { SlidingWindow } from './sliding-window.ts';
-import { wrapWindow } from './sliding-window.ts';
+import type { SlidingWindow } from './sliding-ring.ts';
+import { wrapWindow } from './sliding-ring.ts';
 
 /**
  * The LZMA algorithm as the LZMA specification (Igor Pavlov, public domain, 2015) describes it, decoding one chunk after
@@ -92,26 +92,26 @@ export function resetLzma(lzma: LzmaState, properties: LzmaProperties = lzma.pro
  */
 export function* decodeLzma(
   lzma: LzmaState,
-  window: SlidingWindow,
+  ring: SlidingWindow,
   chunk: { readonly bytes: Uint8Array; readonly length: number },
 ): Generator<Uint8Array> {
   startRange(lzma, chunk.bytes);
   for (let left = chunk.length; left > 0;) {
-    if (window.at === window.bytes.length) yield* wrapWindow(window);
+    if (ring.at === ring.bytes.length) yield* wrapWindow(ring);
     const positionState = lzma.position & ((1 << lzma.properties.pb) - 1);
     if (decodeBit(lzma, IS_MATCH + lzma.state * MAX_POSITION_STATES + positionState) === 0) {
-      decodeLiteral(lzma, window);
+      decodeLiteral(lzma, ring);
       left--;
       continue;
     }
     let length = matchLength(lzma, positionState);
     if (length > left) throw damaged('has a match that leaves its chunk');
-    if ((lzma.reps[0] ?? 0) >= window.valid) throw damaged('has a match that reaches back too far');
+    if ((lzma.reps[0] ?? 0) >= ring.valid) throw damaged('has a match that reaches back too far');
     left -= length;
     for (;;) {
-      length -= copyMatch(lzma, window, length);
+      length -= copyMatch(lzma, ring, length);
       if (length === 0) break;
-      yield* wrapWindow(window);
+      yield* wrapWindow(ring);
     }
   }
   if ((lzma.coder[RANGE] ?? 0) < TOP) normalize(lzma);
@@ -127,36 +127,36 @@ function startRange(lzma: LzmaState, bytes: Uint8Array): void {
 }
 
 /** As much of the match as fits before the end of the buffer; returns how many bytes. */
-function copyMatch(lzma: LzmaState, window: SlidingWindow, length: number): number {
-  const { bytes } = window;
+function copyMatch(lzma: LzmaState, ring: SlidingWindow, length: number): number {
+  const { bytes } = ring;
   const distance = (lzma.reps[0] ?? 0) + 1;
-  const count = Math.min(length, bytes.length - window.at);
-  let from = window.at - distance;
+  const count = Math.min(length, bytes.length - ring.at);
+  let from = ring.at - distance;
   if (from < 0) from += bytes.length;
   for (let i = 0; i < count; i++) {
-    bytes[window.at + i] = bytes[from] ?? 0;
+    bytes[ring.at + i] = bytes[from] ?? 0;
     if (++from === bytes.length) from = 0;
   }
-  window.at += count;
-  window.valid = Math.min(window.size, window.valid + count);
+  ring.at += count;
+  ring.valid = Math.min(ring.size, ring.valid + count);
   lzma.position += count;
   return count;
 }
 
-function byteBefore(window: SlidingWindow, distance: number): number {
-  const at = window.at - distance;
-  return window.bytes[at < 0 ? at + window.bytes.length : at] ?? 0;
+function byteBefore(ring: SlidingWindow, distance: number): number {
+  const at = ring.at - distance;
+  return ring.bytes[at < 0 ? at + ring.bytes.length : at] ?? 0;
 }
 
-function decodeLiteral(lzma: LzmaState, window: SlidingWindow): void {
+function decodeLiteral(lzma: LzmaState, ring: SlidingWindow): void {
   const { lc, lp } = lzma.properties;
-  const previous = window.valid === 0 ? 0 : byteBefore(window, 1);
+  const previous = ring.valid === 0 ? 0 : byteBefore(ring, 1);
   const context = ((lzma.position & ((1 << lp) - 1)) << lc) + (previous >> (8 - lc));
   const table = LITERALS + LITERAL_TABLE * context;
   let symbol = 1;
   if (lzma.state >= FIRST_STATE_AFTER_MATCH) {
-    if ((lzma.reps[0] ?? 0) >= window.valid) throw damaged('has a literal that reaches back too far');
-    let match = byteBefore(window, (lzma.reps[0] ?? 0) + 1);
+    if ((lzma.reps[0] ?? 0) >= ring.valid) throw damaged('has a literal that reaches back too far');
+    let match = byteBefore(ring, (lzma.reps[0] ?? 0) + 1);
     while (symbol < 0x100) {
       const matchBit = (match >> 7) & 1;
       match <<= 1;
@@ -166,8 +166,8 @@ function decodeLiteral(lzma: LzmaState, window: SlidingWindow): void {
     }
   }
   while (symbol < 0x100) symbol = (symbol << 1) | decodeBit(lzma, table + symbol);
-  window.bytes[window.at++] = symbol;
-  if (window.valid < window.size) window.valid++;
+  ring.bytes[ring.at++] = symbol;
+  if (ring.valid < ring.size) ring.valid++;
   lzma.position++;
   lzma.state = lzma.state < 4 ? 0 : lzma.state < 10 ? lzma.state - 3 : lzma.state - 6;
 }

@@ -1,9 +1,9 @@
 import { ImageError } from '../errors.ts';
 import type { LzmaState } from './lzma-decoder.ts';
 import { decodeLzma, lzmaState, resetLzma } from './lzma-decoder.ts';
-import type { SlidingWindow } from './sliding-window.ts';
-import { flushWindow, slidingWindow, windowInput } from './sliding-window.ts';
-import type { InputWindow } from './input-window.ts';
+import type { SlidingWindow } from './sliding-ring.ts';
+import { flushWindow, slidingWindow, windowInput } from './sliding-ring.ts';
+import type { InputWindow } from './input-ring.ts';
 
 /**
  * Bytes of the largest dictionary: twice what `xz -9` uses. A larger one is `unsafe`: a few bytes of input could ask for
@@ -20,7 +20,7 @@ const MAX_PROPERTIES = 224;
 const LONGEST_CHUNK_HEADER = 6;
 
 interface Chunks {
-  readonly window: SlidingWindow;
+  readonly ring: SlidingWindow;
   readonly lzma: LzmaState;
   needsDictionaryReset: boolean;
   needsProperties: boolean;
@@ -41,7 +41,7 @@ export function dictionarySize(property: number): number {
 /** The content of an LZMA2 stream that begins at the window's position, which ends after it. Throws `truncated`, `corrupt`. */
 export async function* lzma2(input: InputWindow, dictionaryBytes: number): AsyncGenerator<Uint8Array> {
   const chunks: Chunks = {
-    window: slidingWindow(dictionaryBytes),
+    ring: slidingWindow(dictionaryBytes),
     lzma: lzmaState(),
     needsDictionaryReset: true,
     needsProperties: true,
@@ -63,7 +63,7 @@ async function* copyChunk(input: InputWindow, control: number, chunks: Chunks): 
   const length = (header[1] ?? 0) * 256 + (header[2] ?? 0) + 1;
   input.consume(3);
   const bytes = await input.need(length, 'LZMA2 chunk');
-  yield* windowInput(chunks.window, bytes);
+  yield* windowInput(chunks.ring, bytes);
   chunks.lzma.position += length;
   input.consume(length);
 }
@@ -81,13 +81,13 @@ async function* lzmaChunk(input: InputWindow, control: number, chunks: Chunks): 
   else if (reset === 1) resetLzma(chunks.lzma);
   input.consume(headerBytes);
   const bytes = await input.need(stored, 'LZMA2 chunk');
-  yield* decodeLzma(chunks.lzma, chunks.window, { bytes, length });
+  yield* decodeLzma(chunks.lzma, chunks.ring, { bytes, length });
   input.consume(stored);
-  yield* flushWindow(chunks.window);
+  yield* flushWindow(chunks.ring);
 }
 
 function resetDictionary(chunks: Chunks): void {
-  chunks.window.valid = 0;
+  chunks.ring.valid = 0;
   chunks.lzma.position = 0;
   chunks.needsDictionaryReset = false;
 }

@@ -21,33 +21,33 @@ export function slidingWindow(size: number): SlidingWindow {
 }
 
 /** Puts all of `input` into the window, handing it out on the way. */
-export function* windowInput(window: SlidingWindow, input: Uint8Array): Generator<Uint8Array> {
+export function* windowInput(ring: SlidingWindow, input: Uint8Array): Generator<Uint8Array> {
   for (let done = 0; done < input.length;) {
-    if (window.at === window.bytes.length) yield* wrapWindow(window);
-    const length = Math.min(input.length - done, window.bytes.length - window.at);
-    window.bytes.set(input.subarray(done, done + length), window.at);
-    window.at += length;
-    window.valid = Math.min(window.size, window.valid + length);
+    if (ring.at === ring.bytes.length) yield* wrapWindow(ring);
+    const length = Math.min(input.length - done, ring.bytes.length - ring.at);
+    ring.bytes.set(input.subarray(done, done + length), ring.at);
+    ring.at += length;
+    ring.valid = Math.min(ring.size, ring.valid + length);
     done += length;
   }
-  yield* flushWindow(window);
+  yield* flushWindow(ring);
 }
 
 /** Hands out what is new. */
-export function* flushWindow(window: SlidingWindow): Generator<Uint8Array> {
-  if (window.at > window.handedOut) yield window.bytes.subarray(window.handedOut, window.at);
-  window.handedOut = window.at;
+export function* flushWindow(ring: SlidingWindow): Generator<Uint8Array> {
+  if (ring.at > ring.handedOut) yield ring.bytes.subarray(ring.handedOut, ring.at);
+  ring.handedOut = ring.at;
 }
 
 /** Makes room when the end of the buffer is reached: a larger buffer, or the start of the ring. */
-export function* wrapWindow(window: SlidingWindow): Generator<Uint8Array> {
-  yield* flushWindow(window);
-  if (window.bytes.length < window.size) {
-    const larger = new Uint8Array(Math.min(window.size, window.bytes.length * 2));
-    larger.set(window.bytes);
-    window.bytes = larger;
+export function* wrapWindow(ring: SlidingWindow): Generator<Uint8Array> {
+  yield* flushWindow(ring);
+  if (ring.bytes.length < ring.size) {
+    const larger = new Uint8Array(Math.min(ring.size, ring.bytes.length * 2));
+    larger.set(ring.bytes);
+    ring.bytes = larger;
     return;
   }
-  window.at = 0;
-  window.handedOut = 0;
+  ring.at = 0;
+  ring.handedOut = 0;
 }
