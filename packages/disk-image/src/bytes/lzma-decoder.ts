@@ -1,6 +1,6 @@
 import { ImageError } from '../errors.ts';
-import type { SlidingWindow } from './sliding-ring.ts';
-import { wrapWindow } from './sliding-ring.ts';
+import type { SlidingWindow } from './sliding-window.ts';
+import { wrapWindow } from './sliding-window.ts';
 
 /**
  * The LZMA algorithm as the LZMA specification (Igor Pavlov, public domain, 2015) describes it, decoding one chunk after

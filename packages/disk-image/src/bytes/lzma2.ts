@@ -1,9 +1,9 @@
 import { ImageError } from '../errors.ts';
 import type { LzmaState } from './lzma-decoder.ts';
 import { decodeLzma, lzmaState, resetLzma } from './lzma-decoder.ts';
-import type { SlidingWindow } from './sliding-ring.ts';
-import { flushWindow, slidingWindow, windowInput } from './sliding-ring.ts';
-import type { InputWindow } from './input-ring.ts';
+import type { SlidingWindow } from './sliding-window.ts';
+import { flushWindow, slidingWindow, windowInput } from './sliding-window.ts';
+import type { InputWindow } from './input-window.ts';
 
 /**
  * Bytes of the largest dictionary: twice what `xz -9` uses. A larger one is `unsafe`: a few bytes of input could ask for
