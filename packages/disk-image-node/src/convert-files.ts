@@ -30,6 +30,8 @@ export interface TargetFileRequest {
   readonly path: string;
   readonly format: string;
   readonly options?: GivenOptions;
+  /** The guest disk becomes a whole multiple of this many bytes; zeros are added. */
+  readonly sizeMultiple?: number;
 }
 
 /** How a conversion of files is done. */
@@ -123,6 +125,7 @@ async function makePlan(
       format: requireFormat(target.format),
       options: target.options ?? {},
       fileName: path.basename(target.path),
+      ...(target.sizeMultiple === undefined ? {} : { sizeMultiple: target.sizeMultiple }),
     })),
     shared: true,
     ...(request.signal === undefined ? {} : { signal: request.signal }),
