@@ -8,7 +8,7 @@ import type { ImportInput, Staged } from './state.ts';
 
 /**
  * Brings the bytes into the scratch directory and the image into the state `importing`. The source is copied, because
- * what is converted must not change on the way; its digest is kept, because the source is forgotten afterwards.
+ * what is converted must not change on the way.
  */
 export function stageStep<T>(parts: ImportParts<T>, of: StageOf): Step<ImportInput, Staged> {
   const { staging, settings } = parts;
@@ -23,9 +23,7 @@ export function stageStep<T>(parts: ImportParts<T>, of: StageOf): Step<ImportInp
       try {
         const copied = { from, to: path, maxBytes, signal, onBytes: inPhase('stage', report) };
         const { sizeBytes } = await staging.bringIn(jobId, copied);
-        const onBytes = inPhase('hash', report);
-        const { sha512 } = await staging.hash(path, ['sha512'], { signal, onBytes });
-        return { file_path: path, source_size: sizeBytes, source_hash: sha512 };
+        return { file_path: path, source_path: path, source_size: sizeBytes };
       } finally {
         staging.release(jobId);
       }

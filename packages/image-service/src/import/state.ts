@@ -12,13 +12,13 @@ export type ImportInput = {
   readonly all_stores_must_succeed: boolean;
 };
 
-/** After `stage`: the bytes lie in the scratch directory. */
+/** After `stage`: the bytes lie in the scratch directory, and do not change any more. */
 export type Staged = {
   /** The file that the next stage works on. */
   readonly file_path: string;
+  /** The same file; the conversion puts its result in the place of `file_path`. */
+  readonly source_path: string;
   readonly source_size: number;
-  /** SHA-512 of the source's bytes, in hex. */
-  readonly source_hash: string;
 };
 
 /** After `inspect`: the content is what it was declared to be, and safe. */
@@ -55,6 +55,8 @@ export type Verified = {
   readonly checksum: string;
   /** SHA-512, in hex. */
   readonly os_hash_value: string;
+  /** SHA-512 of the source's bytes, in hex. */
+  readonly source_hash: string;
 } & Stored;
 
 /** Which stores have the image, and which could not be filled. */

@@ -46,16 +46,35 @@ async function verifyResult<T>(parts: ImportParts<T>, input: VerifyInput, contex
   return verdict.virtualSize ?? content.size;
 }
 
-async function digestsOf<T>(
-  { staging }: ImportParts<T>,
-  input: VerifyInput,
-  { signal, report }: StepContext,
-): Promise<{ readonly checksum: string; readonly os_hash_value: string }> {
-  const work = { signal, onBytes: inPhase('hash', report) };
+interface Digests {
+  readonly checksum: string;
+  readonly os_hash_value: string;
+  readonly source_hash: string;
+}
+
+/** The digests of result and source, all at the same time: each is bound by one processor. */
+async function digestsOf<T>({ staging }: ImportParts<T>, input: VerifyInput, context: StepContext): Promise<Digests> {
+  const { signal } = context;
+  const parts = reportedTogether(inPhase('hash', context.report), input.converted ? 2 : 1);
+  const result = staging.hash(input.file_path, ['md5', 'sha512'], { signal, onBytes: parts(0) });
   if (!input.converted) {
-    const { md5 } = await staging.hash(input.file_path, ['md5'], work);
-    return { checksum: md5, os_hash_value: input.source_hash };
+    const { md5, sha512 } = await result;
+    return { checksum: md5, os_hash_value: sha512, source_hash: sha512 };
   }
-  const { md5, sha512 } = await staging.hash(input.file_path, ['md5', 'sha512'], work);
-  return { checksum: md5, os_hash_value: sha512 };
+  const source = staging.hash(input.source_path, ['sha512'], { signal, onBytes: parts(1) });
+  const [{ md5, sha512 }, { sha512: sourceHash }] = await Promise.all([result, source]);
+  return { checksum: md5, os_hash_value: sha512, source_hash: sourceHash };
+}
+
+/** Reports several pieces of work as one: their bytes added up, once each has said how many it has. */
+function reportedTogether(
+  report: (done: number, total: number) => void,
+  count: number,
+): (piece: number) => (done: number, total: number) => void {
+  const pieces = new Map<number, { readonly done: number; readonly total: number }>();
+  const sum = (of: 'done' | 'total'): number => [...pieces.values()].reduce((all, piece) => all + piece[of], 0);
+  return (piece) => (done, total) => {
+    pieces.set(piece, { done, total });
+    if (pieces.size === count) report(sum('done'), sum('total'));
+  };
 }
