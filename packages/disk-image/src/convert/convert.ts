@@ -93,7 +93,7 @@ async function finishTarget(
   const planned = plan.targets[outcome.index];
   assert(writer !== undefined && planned !== undefined, 'a planned target can be written');
   const seed = outcome.contentId === undefined ? undefined : contentSeed(outcome.contentId);
-  const layout = seed === undefined ? planned.layout : finalLayout(format, plan, planned, seed);
+  const layout = seed === undefined ? planned.layout : finalLayout(format, planned, seed);
   await writer.finish({ layout, sinks, runs: spool.read(), ends: outcome.ends, codecs: outcome.codecs });
   if (layout.ascending) await writePrologue(layout, sinks, writer.prologue?.(layout));
 }

@@ -1,3 +1,4 @@
+import { alignUp } from '../bytes/numbers.ts';
 import { ImageError } from '../errors.ts';
 import type { DiskImage } from '../image/disk-image.ts';
 import type { Format, GivenOptions, LayoutRequest } from '../image/format.ts';
@@ -11,6 +12,8 @@ export interface TargetRequest {
   readonly options: GivenOptions;
   /** The final name of the image's own file, without directories. */
   readonly fileName: string;
+  /** The guest disk of the target is a whole multiple of this many bytes, the bytes after the source's end zeros. */
+  readonly sizeMultiple?: number;
 }
 
 /** What a conversion is to make of its source. */
@@ -46,6 +49,8 @@ export interface ConversionPlan {
 export interface TargetPlan {
   readonly options: GivenOptions;
   readonly fileName: string;
+  /** Bytes of guest disk that the format is asked for; `layout.virtualSize` is what it makes of them. */
+  readonly virtualSize: number;
   readonly layout: TargetLayout;
 }
 
@@ -57,9 +62,10 @@ export async function planConversion(
   request: PlanRequest,
 ): Promise<{ readonly plan: ConversionPlan; readonly map: WorkMap }> {
   const { source } = request;
-  const targets = request.targets.map(({ format, options, fileName }) => {
-    const wanted = { virtualSize: source.virtualSize, options, fileName, seed: PROVISIONAL_SEED };
-    return { options, fileName, layout: layoutFor(format, wanted) };
+  const targets = request.targets.map(({ format, options, fileName, sizeMultiple = 1 }) => {
+    const virtualSize = alignUp(source.virtualSize, sizeMultiple);
+    const layout = layoutFor(format, { virtualSize, options, fileName, seed: PROVISIONAL_SEED });
+    return { options, fileName, virtualSize, layout };
   });
   const unitSize = Math.max(1, ...targets.map((target) => target.layout.unitSize));
   const map = emptyWorkMap(source.virtualSize, unitSize, request.shared);
@@ -83,9 +89,9 @@ export async function planConversion(
 }
 
 /** The target's layout with identifiers derived from `seed`; nothing else changes. */
-export function finalLayout(format: Format, plan: ConversionPlan, target: TargetPlan, seed: Uint8Array): TargetLayout {
-  const { options, fileName } = target;
-  return layoutFor(format, { virtualSize: plan.source.virtualSize, options, fileName, seed });
+export function finalLayout(format: Format, target: TargetPlan, seed: Uint8Array): TargetLayout {
+  const { options, fileName, virtualSize } = target;
+  return layoutFor(format, { virtualSize, options, fileName, seed });
 }
 
 function layoutFor(target: Format, request: LayoutRequest): TargetLayout {
