@@ -49,6 +49,8 @@ export interface ResizeRequest {
   readonly shrink: 'allow' | 'refuse';
   /** Space taken for the new bytes at once: none, tables, or tables and reserved or written data. Only when growing. */
   readonly preallocation: 'off' | 'metadata' | 'falloc' | 'full';
+  /** Bytes of the backing image's guest disk. When it is not given, all new bytes are taken to be hidden by one. */
+  readonly backingSize?: number;
 }
 
 /** Changes the internal snapshots of an image. `wanted` is a snapshot's id or name, ids first. */

@@ -20,21 +20,10 @@ import { readTableWords } from './table-words.ts';
  * beyond `MAX_CHECK_MEMORY` or `MAX_CHECKED_TABLE_BYTES`.
  */
 export async function checkQcow2(source: ByteSource): Promise<CheckReport> {
-  const metadata = await readMetadata(source);
-  const fault = metadata.faults.find((candidate) => candidate.code !== 'encrypted');
-  if (fault !== undefined) throw faultError(fault);
-  const { header, geometry, extensions } = metadata;
-  const state = checkState(source, metadata);
-  addReferences(state, 'header', 0, geometry.clusterSize);
-  const activeL1 = { structure: 'L1 table', hostOffset: header.l1TableOffset, size: header.l1Size, active: true };
-  await walkMapping(state, activeL1);
-  await walkSnapshots(state);
-  if (extensions.encryptionHeader !== undefined) {
-    addReferences(state, 'encryption header', extensions.encryptionHeader.offset, extensions.encryptionHeader.length);
-  }
-  await walkBitmaps(state);
-  const imageEndOffset = await compareRefcounts(state, await readRefcountTable(state));
-  await checkCopiedFlags(state, activeL1);
+  const { state, blocks } = await countReferences(source);
+  const { header, geometry } = state.metadata;
+  const imageEndOffset = await compareRefcounts(state, blocks);
+  await checkCopiedFlags(state, activeL1Of(state));
   return {
     corruptions: state.corruptions,
     leaks: state.leaks,
@@ -45,6 +34,35 @@ export async function checkQcow2(source: ByteSource): Promise<CheckReport> {
     fragmentedUnits: state.fragmentedClusters,
     imageEndOffset,
   };
+}
+
+/** Every reference in an image, and where its refcount blocks lie. */
+export interface CountedReferences {
+  readonly state: CheckState;
+  /** Byte offsets, 0 where there is none or a bad one. */
+  readonly blocks: Float64Array;
+}
+
+/** Counts the references to every cluster. Throws as `checkQcow2` does. */
+export async function countReferences(source: ByteSource): Promise<CountedReferences> {
+  const metadata = await readMetadata(source);
+  const fault = metadata.faults.find((candidate) => candidate.code !== 'encrypted');
+  if (fault !== undefined) throw faultError(fault);
+  const { geometry, extensions } = metadata;
+  const state = checkState(source, metadata);
+  addReferences(state, 'header', 0, geometry.clusterSize);
+  await walkMapping(state, activeL1Of(state));
+  await walkSnapshots(state);
+  if (extensions.encryptionHeader !== undefined) {
+    addReferences(state, 'encryption header', extensions.encryptionHeader.offset, extensions.encryptionHeader.length);
+  }
+  await walkBitmaps(state);
+  return { state, blocks: await readRefcountTable(state) };
+}
+
+function activeL1Of(state: CheckState): WalkedL1 {
+  const { header } = state.metadata;
+  return { structure: 'L1 table', hostOffset: header.l1TableOffset, size: header.l1Size, active: true };
 }
 
 async function walkSnapshots(state: CheckState): Promise<void> {

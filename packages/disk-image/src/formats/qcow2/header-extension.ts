@@ -5,9 +5,12 @@ import { MAX_FILE_NAME_LENGTH, MAX_FORMAT_NAME_LENGTH, MAX_HEADER_EXTENSIONS } f
 import { qcow2Error } from './qcow2-error.ts';
 
 const END = 0;
-const BACKING_FORMAT = 0xe2792aca;
-const FEATURE_NAMES = 0x6803f857;
-const BITMAPS = 0x23852875;
+/** Type of the backing format name. */
+export const BACKING_FORMAT: number = 0xe2792aca;
+/** Type of the feature name table. */
+export const FEATURE_NAMES: number = 0x6803f857;
+/** Type of the bitmaps extension. */
+export const BITMAPS: number = 0x23852875;
 const ENCRYPTION_HEADER = 0x0537be77;
 const DATA_FILE_NAME = 0x44415441;
 

@@ -48,3 +48,7 @@ export const MAX_CHECK_FINDINGS: number = 1000;
 export const MAX_EXAMINED_L1_ENTRIES: number = 2 ** 18;
 /** Bytes of L1, L2 and bitmap tables that one check walks: 128 TiB of disk in 64 KiB clusters, snapshots included. */
 export const MAX_CHECKED_TABLE_BYTES: number = 16 * 2 ** 30;
+/** Bytes of refcount blocks that a change keeps in memory. */
+export const REFCOUNT_CACHE_SIZE: number = 16 * 2 ** 20;
+/** Most runs of freed clusters that a change remembers, to give their space back at its end. */
+export const MAX_FREED_RUNS: number = 65536;

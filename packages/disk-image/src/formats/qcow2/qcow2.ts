@@ -1,5 +1,6 @@
 import type { Format } from '../../image/format.ts';
 import { checkQcow2 } from './check.ts';
+import { qcow2Editor } from './edit/editor.ts';
 import { examineQcow2 } from './examine.ts';
 import { hasQcow2Magic } from './header.ts';
 import { openQcow2 } from './open.ts';
@@ -14,4 +15,5 @@ export const qcow2: Format = {
   open: openQcow2,
   check: checkQcow2,
   writer: qcow2Writer,
+  editor: qcow2Editor,
 };

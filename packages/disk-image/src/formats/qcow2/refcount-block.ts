@@ -40,3 +40,20 @@ export function incrementRefcount(block: Uint8Array, index: number, refcountOrde
     if (sum <= 0xff) return;
   }
 }
+
+/** Sets the refcount number `index` to `value`, which fits the width. */
+export function writeRefcount(block: Uint8Array, index: number, refcountOrder: number, value: number): void {
+  if (refcountOrder < 3) {
+    const bits = 2 ** refcountOrder;
+    const bit = index * bits;
+    const mask = (2 ** bits - 1) << (bit & 7);
+    block[bit >>> 3] = ((block[bit >>> 3] ?? 0) & ~mask) | (value << (bit & 7));
+    return;
+  }
+  const length = 2 ** (refcountOrder - 3);
+  let rest = value;
+  for (let at = (index + 1) * length - 1; at >= index * length; at--) {
+    block[at] = rest % 256;
+    rest = Math.floor(rest / 256);
+  }
+}
