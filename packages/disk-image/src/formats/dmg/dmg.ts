@@ -3,14 +3,28 @@ import { readBytes } from '../../bytes/byte-source.ts';
 import { imageInfo, tableFindings, truncationFindings } from '../../image/examination.ts';
 import type { Finding } from '../../image/finding.ts';
 import type { Examination, Format, ProbeInput } from '../../image/format.ts';
+import { refuseUnsafe } from '../../image/refusal.ts';
+import { openDmg } from './open.ts';
 import type { UdifTrailer } from './trailer.ts';
 import { beginsWith, ENCRYPTED_SIGNATURE, readTrailer, SIGNATURE, TRAILER_BYTES } from './trailer.ts';
 
-/** Apple disk images with a UDIF trailer, and encrypted ones. Recognised, not read. */
-export const dmg: Format = { name: 'dmg', aliases: ['udif'], probe, examine };
+/** Apple disk images with a UDIF trailer, and encrypted ones, which are refused. Read, not written. */
+export const dmg: Format = {
+  name: 'dmg',
+  aliases: ['udif'],
+  probe,
+  examine,
+  async open(source, { codecs }) {
+    const { info, findings } = await examine(source);
+    refuseUnsafe('dmg', findings);
+    return openDmg(source, await readTrailer(source), { info, codecs });
+  },
+};
 
 /** The map of a disk of terabytes fits; an image with more has been made to exhaust its reader. */
 const MAX_PROPERTY_LIST_BYTES = 64 * 2 ** 20;
+/** Offsets into the data of a resource fork have 24 bits. */
+const MAX_RESOURCE_FORK_BYTES = 2 ** 24 + 2 ** 20;
 const KNOWN_VERSION = 4;
 
 function probe({ head, tail }: ProbeInput): boolean {
@@ -53,6 +67,14 @@ function trailerFindings(trailer: UdifTrailer): readonly Finding[] {
       maxLength: MAX_PROPERTY_LIST_BYTES,
     }),
   ];
+  findings.push(
+    ...tableFindings(trailer.at, {
+      structure: 'resource fork',
+      offset: trailer.resourceForkOffset,
+      length: trailer.resourceForkLength,
+      maxLength: MAX_RESOURCE_FORK_BYTES,
+    }),
+  );
   if (trailer.version !== KNOWN_VERSION) {
     const message = `Trailer version ${trailer.version} is not known; version ${KNOWN_VERSION} is`;
     findings.push({ code: 'unsupported-subformat', severity: 'unsafe', offset: trailer.at + 4, message });

@@ -7,7 +7,7 @@ export const TRAILER_BYTES: number = 512;
 export const SIGNATURE: Uint8Array = ascii('koly');
 /** The first 8 bytes of an image encrypted as a whole (version 2 of Apple's encrypted container). */
 export const ENCRYPTED_SIGNATURE: Uint8Array = ascii('encrcdsa');
-const SECTOR = 512;
+export const SECTOR: number = 512;
 const MAX_SECTORS = Math.floor(Number.MAX_SAFE_INTEGER / SECTOR);
 
 /** The trailer of a UDIF image, numbers big-endian, at the end of the file. Apple's UDIF resource file structure. */
@@ -16,6 +16,9 @@ export interface UdifTrailer {
   readonly version: number;
   readonly dataForkOffset: number;
   readonly dataForkLength: number;
+  /** Where old images have their block tables; length 0 for none. */
+  readonly resourceForkOffset: number;
+  readonly resourceForkLength: number;
   readonly segmentNumber: number;
   readonly segmentCount: number;
   /** Byte offset of the property list that maps the blocks; 0 in old images. */
@@ -40,6 +43,8 @@ export async function readTrailer(source: ByteSource): Promise<UdifTrailer> {
     version: fields.u32(4),
     dataForkOffset: fields.u64(24, 'data fork offset'),
     dataForkLength: fields.u64(32, 'data fork length'),
+    resourceForkOffset: fields.u64(40, 'resource fork offset'),
+    resourceForkLength: fields.u64(48, 'resource fork length'),
     segmentNumber: fields.u32(56),
     segmentCount: fields.u32(60),
     propertyListOffset: fields.u64(216, 'property list offset'),
