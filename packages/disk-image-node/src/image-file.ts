@@ -11,8 +11,10 @@ import {
 import { openFileSource, openFileSourceSync } from './file-source.ts';
 import { joinedImage } from './joined-image.ts';
 import { nodeCodecs } from './native-codecs.ts';
+import { pacedImage } from './paced-image.ts';
 import type { ReferenceRules, SourceOpener } from './reference-rules.ts';
 import { noReferences, referencePolicy } from './reference-rules.ts';
+import { salvagedImage } from './salvaged-image.ts';
 import { windowSource } from './window-source.ts';
 
 /** An image file and how to read it; plain data. */
@@ -30,6 +32,13 @@ export interface ImageFile {
   readonly backing?: 'follow' | 'ignore';
   /** Images whose guest bytes follow those of this one. */
   readonly followedBy?: readonly ImageFile[];
+  /** The most guest bytes that are read in a second, for each thread that reads. */
+  readonly bytesPerSecond?: number;
+  /**
+   * Guest bytes that cannot be read are zeros, and are reported here instead of ending the work. A function cannot be
+   * given to threads, so none may be used.
+   */
+  readonly onUnreadable?: (offset: number, error: unknown) => void;
 }
 
 /** Opens the image with everything it stands on, as its format says. */
@@ -43,6 +52,12 @@ export function openImageFileSync(file: ImageFile): Promise<DiskImage> {
 }
 
 async function openAll(file: ImageFile, openSource: SourceOpener): Promise<DiskImage> {
+  const image = await openJoined(file, openSource);
+  const paced = file.bytesPerSecond === undefined ? image : pacedImage(image, file.bytesPerSecond);
+  return file.onUnreadable === undefined ? paced : salvagedImage(paced, file.onUnreadable);
+}
+
+async function openJoined(file: ImageFile, openSource: SourceOpener): Promise<DiskImage> {
   if (file.followedBy === undefined) return openWith(file, openSource);
   const opened: DiskImage[] = [];
   try {

@@ -1,6 +1,7 @@
 export * from './compare-files.ts';
 export * from './convert-file.ts';
 export * from './convert-files.ts';
+export * from './create-file.ts';
 export type { FileWork } from './digest-file.ts';
 export { digestFile, verifyFile } from './digest-file.ts';
 export { openFileSink } from './file-sink.ts';
