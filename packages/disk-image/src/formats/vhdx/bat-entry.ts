@@ -25,11 +25,14 @@ export interface BatEntries {
   state(index: number): number;
   /** Byte offset in the file; above 2^53 it is inexact, and outside every file. */
   hostOffset(index: number): number;
+  /** The first index after `index`, at most `end`, whose entry differs: a disk may have millions that are alike. */
+  runEnd(index: number, end: number): number;
 }
 
-/** The entries in `bytes`, which are not copied. */
+/** The entries in `bytes`, which are not copied and begin on a multiple of 4 of their buffer. */
 export function batEntries(bytes: Uint8Array): BatEntries {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const words = new Int32Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.length / 4));
   return {
     count: Math.floor(bytes.length / ENTRY_BYTES),
     state: (index) => view.getUint32(index * ENTRY_BYTES, true) & STATE_MASK,
@@ -37,6 +40,13 @@ export function batEntries(bytes: Uint8Array): BatEntries {
       const low = view.getUint32(index * ENTRY_BYTES, true);
       const high = view.getUint32(index * ENTRY_BYTES + 4, true);
       return (high * OFFSET_BITS_IN_LOW_WORD + (low >>> OFFSET_SHIFT)) * MIB;
+    },
+    runEnd(index, end) {
+      const low = words[index * 2];
+      const high = words[index * 2 + 1];
+      let next = index + 1;
+      while (next < end && words[next * 2] === low && words[next * 2 + 1] === high) next++;
+      return next;
     },
   };
 }

@@ -6,7 +6,7 @@ import { recentTables } from '../../image/recent-tables.ts';
 import type { BatEntries } from './bat-entry.ts';
 import { batEntries, BLOCK, ENTRY_BYTES } from './bat-entry.ts';
 import type { Geometry } from './geometry.ts';
-import { isBitmapIndex } from './geometry.ts';
+import { blockOfIndex, isBitmapIndex } from './geometry.ts';
 import { BITMAP_BLOCK_SIZE, KIB, MIB } from './limits.ts';
 import type { Region } from './region-table.ts';
 
@@ -51,7 +51,7 @@ export async function batFindings(source: ByteSource, region: Region, geometry: 
 }
 
 function dataEnd(entries: BatEntries, geometry: Geometry): number {
-  const { blockSize, chunkRatio, diskSize, hasParent } = geometry;
+  const { blockSize, diskSize, hasParent } = geometry;
   let end = 0;
   for (let i = 0; i < entries.count; i++) {
     const state = entries.state(i);
@@ -60,7 +60,7 @@ function dataEnd(entries: BatEntries, geometry: Geometry): number {
       if (hasParent) end = Math.max(end, entries.hostOffset(i) + BITMAP_BLOCK_SIZE);
       continue;
     }
-    const guestOffset = (i - Math.floor(i / (chunkRatio + 1))) * blockSize;
+    const guestOffset = blockOfIndex(geometry, i) * blockSize;
     end = Math.max(end, entries.hostOffset(i) + Math.min(blockSize, diskSize - guestOffset));
   }
   return end;

@@ -10,7 +10,7 @@ import { BITMAP, BLOCK } from './bat-entry.ts';
 import type { BlockAllocationTable } from './block-allocation-table.ts';
 import { blockAllocationTable, PAGE_ENTRIES } from './block-allocation-table.ts';
 import type { Geometry } from './geometry.ts';
-import { bitmapIndex, isBitmapIndex } from './geometry.ts';
+import { bitmapIndex, blockOfIndex, isBitmapIndex } from './geometry.ts';
 import { BITMAP_BLOCK_SIZE, MIB } from './limits.ts';
 import type { SpaceMap } from './space-map.ts';
 import { spaceMap } from './space-map.ts';
@@ -33,7 +33,10 @@ export async function checkVhdx(source: ByteSource): Promise<CheckReport> {
   const table = blockAllocationTable(anatomy.source, anatomy.batRegion, geometry);
   for (let first = 0; first < geometry.entries; first += PAGE_ENTRIES) {
     const entries = await table.page(first / PAGE_ENTRIES);
-    for (let i = 0; i < entries.count; i++) judgeEntry(survey, entries, { index: first + i, at: i });
+    for (let at = 0; at < entries.count;) {
+      judgeEntry(survey, entries, { index: first + at, at });
+      at = isIdle(entries, at) ? idleEnd(geometry, entries, { index: first + at, at }) : at + 1;
+    }
     await judgeBitmaps(survey, table);
   }
   return reportOf(anatomy, survey);
@@ -92,6 +95,17 @@ interface EntryPlace {
   readonly at: number;
 }
 
+/** Nothing is to be said about an entry without a block and without a place. */
+function isIdle(entries: BatEntries, at: number): boolean {
+  return entries.state(at) <= BLOCK.unmapped && entries.hostOffset(at) === 0;
+}
+
+/** The entry after those that are like this one and belong to payload blocks. */
+function idleEnd(geometry: Geometry, entries: BatEntries, { index, at }: EntryPlace): number {
+  const nextBitmap = bitmapIndex(geometry, Math.floor(index / (geometry.chunkRatio + 1))) - index + at;
+  return entries.runEnd(at, Math.max(at + 1, Math.min(entries.count, nextBitmap)));
+}
+
 function judgeEntry(survey: Survey, entries: BatEntries, place: EntryPlace): void {
   const { geometry } = survey;
   const state = entries.state(place.at);
@@ -101,7 +115,7 @@ function judgeEntry(survey: Survey, entries: BatEntries, place: EntryPlace): voi
     if (geometry.hasParent) judgeBitmapEntry(survey, { state, hostOffset }, place.index);
     return;
   }
-  const block = place.index - Math.floor(place.index / (geometry.chunkRatio + 1));
+  const block = blockOfIndex(geometry, place.index);
   if (block >= geometry.payloadBlocks) return;
   const isHeld = state === BLOCK.undefined || state === BLOCK.zero || state === BLOCK.unmapped;
   if (state === BLOCK.notPresent || (isHeld && hostOffset === 0)) return;

@@ -37,6 +37,11 @@ export function bitmapIndex({ chunkRatio }: Geometry, chunk: number): number {
   return chunk * (chunkRatio + 1) + chunkRatio;
 }
 
+/** The payload block whose entry has that index; for the entry of a sector bitmap, the block after its chunk. */
+export function blockOfIndex({ chunkRatio }: Geometry, index: number): number {
+  return index - Math.floor(index / (chunkRatio + 1));
+}
+
 /** Does this entry stand for a sector bitmap block? */
 export function isBitmapIndex({ chunkRatio }: Geometry, index: number): boolean {
   return index % (chunkRatio + 1) === chunkRatio;

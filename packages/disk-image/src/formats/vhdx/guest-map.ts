@@ -5,7 +5,7 @@ import { BLOCK } from './bat-entry.ts';
 import type { BlockAllocationTable } from './block-allocation-table.ts';
 import { PAGE_ENTRIES } from './block-allocation-table.ts';
 import type { Geometry } from './geometry.ts';
-import { payloadIndex } from './geometry.ts';
+import { blockOfIndex, isBitmapIndex, payloadIndex } from './geometry.ts';
 import { MIB } from './limits.ts';
 import type { SectorBitmaps } from './sector-bitmap.ts';
 import { sectorBitmaps, sectorIsPresent, sectorRunEnd } from './sector-bitmap.ts';
@@ -51,35 +51,34 @@ function blockRun(geometry: Geometry, { entries, first, block, offset, end }: Bl
     const hostOffset = checkedOffset(entries, at, block) + within;
     return { state, length: Math.min(end - offset, blockSize - within), hostOffset };
   }
-  let next = block + 1;
-  while (next * blockSize < end) {
-    const following = payloadIndex(geometry, next) - first;
-    const isPartial = following < entries.count && entries.state(following) === BLOCK.partiallyPresent;
-    if (following >= entries.count || isPartial || runState(entries.state(following), next) !== state) break;
-    next++;
+  const limit = Math.min(entries.count, payloadIndex(geometry, Math.ceil(end / blockSize) - 1) - first + 1);
+  let next = entries.runEnd(at, limit);
+  while (next < limit) {
+    if (isBitmapIndex(geometry, first + next)) next++;
+    else if (isOfState(entries.state(next), state)) next = entries.runEnd(next, limit);
+    else break;
   }
-  return { state, length: Math.min(end, next * blockSize) - offset };
+  return { state, length: Math.min(end, blockOfIndex(geometry, first + next) * blockSize) - offset };
 }
+
+/** Entries that hold nothing in the file, of one kind for the reader. */
+function isOfState(entry: number, state: GuestRun['state']): boolean {
+  return state === 'zero' ? HIDES_PARENT.has(entry) : entry === BLOCK.notPresent;
+}
+
+const HIDES_PARENT: ReadonlySet<number> = new Set([BLOCK.undefined, BLOCK.zero, BLOCK.unmapped]);
 
 /**
  * Undefined and unmapped blocks hold nothing that a guest may rely on: they read as zeros, and not from the parent.
  * [MS-VHDX] 2.5.1.1.
  */
-function runState(state: number, block: number): GuestRun['state'] {
-  switch (state) {
-    case BLOCK.fullyPresent:
-      return 'data';
-    case BLOCK.notPresent:
-      return 'absent';
-    case BLOCK.undefined:
-    case BLOCK.zero:
-    case BLOCK.unmapped:
-      return 'zero';
-    case BLOCK.partiallyPresent:
-      throw badEntry(`Payload block ${block} is in parts, but the disk has no parent`);
-    default:
-      throw badEntry(`Payload block ${block} has the reserved state ${state}`);
-  }
+function runState(entry: number, block: number): GuestRun['state'] {
+  if (entry === BLOCK.fullyPresent) return 'data';
+  if (entry === BLOCK.notPresent) return 'absent';
+  if (HIDES_PARENT.has(entry)) return 'zero';
+  if (entry === BLOCK.partiallyPresent)
+    throw badEntry(`Payload block ${block} is in parts, but the disk has no parent`);
+  throw badEntry(`Payload block ${block} has the reserved state ${entry}`);
 }
 
 function checkedOffset(entries: BatEntries, at: number, block: number): number {
