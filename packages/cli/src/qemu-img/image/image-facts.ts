@@ -1,6 +1,7 @@
 import type { ImageInfo, JsonValue } from '@diskmorph/disk-image';
 import { alignUp, findFormat } from '@diskmorph/disk-image';
 import { openFileSourceSync } from '@diskmorph/disk-image-node';
+import { Failure } from '../failure.ts';
 import { qemuName } from '../format-names.ts';
 import type { Json } from '../text/json-text.ts';
 import type { KnownImage } from './image-source.ts';
@@ -38,6 +39,9 @@ const WITHOUT_BACKING_FORMAT: ReadonlySet<string> = new Set(['qcow', 'qed']);
 export async function imageFacts(image: KnownImage): Promise<ImageFacts> {
   const { location, format } = image;
   const { info } = await examineImage(image);
+  if (format.name === 'vmdk' && info.details['cid'] === undefined) {
+    throw new Failure(`Could not open '${location.given}': Could not open '${location.given}': Invalid argument`);
+  }
   const name = qemuName(format.name);
   const extents = format.name === 'vmdk' ? await vmdkExtents(image, info) : [];
   return {
@@ -53,7 +57,7 @@ export async function imageFacts(image: KnownImage): Promise<ImageFacts> {
     encrypted: info.encryption !== undefined,
     dirty: WITHOUT_STATE.has(name) ? undefined : info.dirty,
     backing: backingFacts(info, location.path),
-    specific: specificFacts(info, extents),
+    specific: specificFacts(image, info, extents),
   };
 }
 
@@ -74,9 +78,9 @@ function backingFacts(info: ImageInfo, path: string): BackingFacts | undefined {
   };
 }
 
-function specificFacts(info: ImageInfo, extents: readonly VmdkExtent[]): ImageFacts['specific'] {
+function specificFacts(image: KnownImage, info: ImageInfo, extents: readonly VmdkExtent[]): ImageFacts['specific'] {
   if (info.format === 'qcow2') return { type: 'qcow2', data: qcow2Data(info) };
-  if (info.format === 'vmdk') return { type: 'vmdk', data: vmdkData(info, extents) };
+  if (info.format === 'vmdk') return { type: 'vmdk', data: vmdkData(image.location.path, info, extents) };
   return undefined;
 }
 
@@ -166,7 +170,7 @@ async function grainSize(path: string | undefined): Promise<number | undefined> 
   }
 }
 
-function vmdkData(info: ImageInfo, extents: readonly VmdkExtent[]): { readonly [key: string]: Json } {
+function vmdkData(path: string, info: ImageInfo, extents: readonly VmdkExtent[]): { readonly [key: string]: Json } {
   const { details } = info;
   const own = info.references.find(({ kind }) => kind === 'extent') === undefined;
   return {
@@ -176,7 +180,7 @@ function vmdkData(info: ImageInfo, extents: readonly VmdkExtent[]): { readonly [
     extents: extents.map((extent) => ({
       ...(extent.compressed ? { compressed: true } : {}),
       'virtual-size': extent.virtualSize,
-      filename: extent.path ?? '',
+      filename: extent.path ?? path,
       ...(extent.clusterSize === undefined ? {} : { 'cluster-size': extent.clusterSize }),
       format: own ? '' : extent.type,
     })),

@@ -22,7 +22,7 @@ export function snapshotTable(snapshots: readonly SnapshotInfo[]): string {
 type Cells = readonly [id: string, tag: string, size: string, date: string, clock: string, icount: string];
 
 function row([id, tag, size, date, clock, icount]: Cells): string {
-  return `${id.padEnd(10)}${tag.padEnd(17)}${size.padStart(8)}${date.padStart(20)}${clock.padStart(13)}${icount.padStart(11)}\n`;
+  return `${id.padEnd(9)} ${tag.padEnd(16)} ${size.padStart(8)}${date.padStart(20)}${clock.padStart(13)}${icount.padStart(11)}\n`;
 }
 
 function dateText(seconds: number): string {
