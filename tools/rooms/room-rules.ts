@@ -71,6 +71,14 @@ export const ROOMS: readonly Room[] = [
     mustNotSay: ['extent', 'cluster', 'grain', ...FORMAT_NAMES],
     mustNotUse: PLATFORM,
   },
+  // Containers of files (archives, compressed streams): below images, since they know none.
+  {
+    name: 'wrappers',
+    path: `${CORE}/wrappers/`,
+    mayImport: ['errors', 'bytes'],
+    mustNotSay: ['extent', 'cluster', 'grain', ...FORMAT_NAMES],
+    mustNotUse: PLATFORM,
+  },
   {
     name: 'image',
     path: `${CORE}/image/`,
@@ -97,10 +105,18 @@ export const ROOMS: readonly Room[] = [
   ...['inspect', 'convert'].map((name): Room => ({
     name,
     path: `${CORE}/${name}/`,
-    mayImport: ['errors', 'bytes', 'image'],
+    mayImport: ['errors', 'bytes', 'image', ...(name === 'inspect' ? ['wrappers'] : [])],
     mustNotSay: ['qcow2', 'vmdk', 'vhdx', 'cluster', 'bat'],
     mustNotUse: PLATFORM,
   })),
+  // Names formats by what is seen from outside; how they are built is the formats' affair.
+  {
+    name: 'targets',
+    path: `${CORE}/targets/`,
+    mayImport: ['errors', 'bytes', 'image'],
+    mustNotSay: ['cluster', 'grain', 'refcount', 'bat', 'http'],
+    mustNotUse: PLATFORM,
+  },
 
   // The operating system.
   {

@@ -7,8 +7,8 @@ import { hasGptSignature } from './gpt.ts';
 import type { IsoVolume } from './iso9660.ts';
 import { findIsoVolume } from './iso9660.ts';
 import { MBR_SECTOR, parseMbr } from './mbr.ts';
-import type { WrapperKind } from './verdict.ts';
-import { hasZipEnd, wrapperAtStart } from './wrapper.ts';
+import type { WrapperKind } from '../wrappers/wrapper-kind.ts';
+import { hasZipEnd, wrapperAtStart } from '../wrappers/wrapper-kind.ts';
 
 /** Everything that the beginning and the end of a file claim it to be. */
 export interface Signatures {

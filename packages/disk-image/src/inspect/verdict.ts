@@ -1,6 +1,7 @@
 import type { ImageInfo } from '../image/disk-image.ts';
 import type { Finding, Severity } from '../image/finding.ts';
 import type { FormatName } from '../image/format-name.ts';
+import type { WrapperKind } from '../wrappers/wrapper-kind.ts';
 import type { PartitionTable } from './partition-table.ts';
 
 /** What a file is and whether it may be processed: plain data, fit for JSON. */
@@ -38,9 +39,6 @@ export type Contents =
       readonly bootable: boolean;
     }
   | { readonly kind: 'wrapper'; readonly wrapper: WrapperKind };
-
-/** Containers that are not disk images but hold them. */
-export type WrapperKind = 'gz' | 'xz' | 'zst' | 'bz2' | 'lz4' | 'zip' | 'tar' | 'ova';
 
 const GRAVITY: Readonly<Record<Severity, number>> = { unsafe: 0, warning: 1, info: 2 };
 /** More findings than this tell nobody anything; the rest is counted. */

@@ -8,8 +8,8 @@ const ENTRY_BYTES = 40;
 const ENTRY_COUNT_AT = 200;
 /** In all tables together: terabytes in blocks of 256 KiB. */
 const MAX_CHUNKS = 2 ** 21;
-/** A chunk that must be decoded as a whole, before and after. */
-export const MAX_CHUNK_BYTES: number = 64 * 2 ** 20;
+/** A chunk that must be decoded as a whole, before and after. Apple writes at most 1 MiB. */
+export const MAX_CHUNK_BYTES: number = 16 * 2 ** 20;
 const MAX_DISK_SECTORS = Math.floor(Number.MAX_SAFE_INTEGER / SECTOR);
 
 /** Types of an entry. The keramics documentation, "Universal Disk Image Format (UDIF)", "Block table entry". */

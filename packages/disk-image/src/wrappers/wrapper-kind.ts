@@ -1,6 +1,7 @@
 import { ascii, asciiField } from '../bytes/numbers.ts';
-import type { ProbeInput } from '../image/format.ts';
-import type { WrapperKind } from './verdict.ts';
+
+/** Containers that are not disk images but hold them. */
+export type WrapperKind = 'gz' | 'xz' | 'zst' | 'bz2' | 'lz4' | 'zip' | 'tar' | 'ova';
 
 /** Magic numbers at the beginning: RFC 1952, the xz file format, RFC 8878, bzip2, the LZ4 frame format, PKWARE's APPNOTE. */
 const MAGIC_NUMBERS: readonly { readonly wrapper: WrapperKind; readonly magic: readonly number[] }[] = [
@@ -35,7 +36,7 @@ export function wrapperAtStart(head: Uint8Array): WrapperKind | undefined {
  * True when the file ends with the end record of a zip archive. Programs that unpack find an archive from there, whatever
  * stands before it. Only a comment that fits in the probe's tail is seen.
  */
-export function hasZipEnd({ tail }: Pick<ProbeInput, 'tail'>): boolean {
+export function hasZipEnd({ tail }: { readonly tail: Uint8Array }): boolean {
   for (let at = tail.length - ZIP_END_BYTES; at >= 0; at--) {
     const commentLength = (tail[at + 20] ?? 0) + (tail[at + 21] ?? 0) * 256;
     if (at + ZIP_END_BYTES + commentLength === tail.length && startsWith(tail, at, ZIP_END)) return true;
