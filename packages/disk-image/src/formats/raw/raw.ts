@@ -6,6 +6,7 @@ import { normalizeExtents } from '../../image/extent.ts';
 import type { Format, LayoutRequest } from '../../image/format.ts';
 import { rejectUnknownOptions } from '../../image/options.ts';
 import type { FinishContext, TargetLayout } from '../../image/target.ts';
+import { rawEditor } from './edit.ts';
 
 /** Guest bytes as they are: no header, no tables. The file's holes are the only map. */
 export const raw: Format = {
@@ -14,6 +15,7 @@ export const raw: Format = {
   probe: () => true,
   examine: async (source) => ({ info: rawInfo(source), findings: [] }),
   open: async (source) => openRaw(source),
+  editor: rawEditor,
   writer: {
     options: [],
     layout: rawLayout,

@@ -1,3 +1,4 @@
+import { readBytes } from '../../../bytes/byte-source.ts';
 import { alignUp } from '../../../bytes/numbers.ts';
 import type { BitmapInfo } from '../bitmap-directory.ts';
 import { AUTOCLEAR } from '../header.ts';
@@ -119,13 +120,32 @@ function encodeEntry(bitmap: BitmapInfo): Uint8Array {
   return entry;
 }
 
-/** The bitmaps of the image. Throws `unsupported` when they are outdated, which no change of them can mend. */
-export function currentBitmaps(image: EditedImage): readonly BitmapInfo[] {
+/**
+ * The bitmaps of the image. Throws `unsupported` when they are outdated, which no change of them can mend, and for
+ * entries of a type, with flags or with extra data that are not known, which a new directory would lose.
+ */
+export async function currentBitmaps(image: EditedImage): Promise<readonly BitmapInfo[]> {
   const { bitmaps, header } = image.metadata;
-  if (bitmaps.length === 0 || (header.autoclearFeatures & AUTOCLEAR.bitmaps) !== 0n) return bitmaps;
-  throw qcow2Error(
-    'unsupported',
-    'A program that does not know bitmaps has changed the image: they are all outdated and cannot be changed',
-    { structure: 'bitmaps extension' },
-  );
+  if (bitmaps.length > 0 && (header.autoclearFeatures & AUTOCLEAR.bitmaps) === 0n) {
+    throw unsupported('A program that does not know bitmaps has changed the image: all are outdated and cannot change');
+  }
+  await refuseUnknownEntries(image);
+  return bitmaps;
+}
+
+async function refuseUnknownEntries(image: EditedImage): Promise<void> {
+  const place = image.metadata.extensions.bitmaps;
+  if (place === undefined) return;
+  const directory = await readBytes(image.file.source, place.directoryOffset, place.directorySize);
+  const view = new DataView(directory.buffer);
+  for (let at = 0; at + FIXED_LENGTH <= directory.length;) {
+    const known =
+      (view.getUint32(at + 12) & ~(FLAG_IN_USE | FLAG_AUTO)) === 0 && view.getUint8(at + 16) === TYPE_DIRTY_TRACKING;
+    if (!known || view.getUint32(at + 20) !== 0) throw unsupported('A bitmap is of a kind that is not known');
+    at += alignUp(FIXED_LENGTH + view.getUint16(at + 18), 8);
+  }
+}
+
+function unsupported(message: string): Error {
+  return qcow2Error('unsupported', message, { structure: 'bitmap directory' });
 }

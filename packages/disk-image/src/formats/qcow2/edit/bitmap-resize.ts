@@ -2,6 +2,7 @@ import type { BitmapInfo } from '../bitmap-directory.ts';
 import { AUTOCLEAR } from '../header.ts';
 import {
   bitmapTableSize,
+  currentBitmaps,
   freeBitmapData,
   readBitmapTable,
   replaceBitmapDirectory,
@@ -19,6 +20,7 @@ export async function resizeBitmaps(
   const isCurrent = (header.autoclearFeatures & AUTOCLEAR.bitmaps) !== 0n;
   const sizeOf = (bitmap: BitmapInfo): number => bitmapTableSize(virtualSize, bitmap.granularity, geometry.clusterSize);
   if (!isCurrent || bitmaps.every((bitmap) => sizeOf(bitmap) === bitmap.tableSize)) return {};
+  await currentBitmaps(change.image);
   const resized: BitmapInfo[] = [];
   for (const bitmap of bitmaps) {
     const tableSize = sizeOf(bitmap);

@@ -16,6 +16,8 @@ import type { L2Table } from '../l2-table.ts';
 import { readL2Table } from '../l2-table.ts';
 import { MAX_CHECKED_TABLE_BYTES } from '../limits.ts';
 import { qcow2Error } from '../qcow2-error.ts';
+import type { Snapshot } from '../snapshot-table.ts';
+import { checkSnapshotL1 } from '../snapshot-table.ts';
 import type { TableWords } from '../table-words.ts';
 import { readTableWords } from '../table-words.ts';
 import type { EditedImage } from './edited-image.ts';
@@ -30,13 +32,19 @@ export function readActiveL1(image: EditedImage): Promise<L1Table> {
 }
 
 /** An L1 table whose place and size were checked. */
-export async function readL1(
+async function readL1(
   image: EditedImage,
   place: { readonly hostOffset: number; readonly l1Size: number },
 ): Promise<L1Table> {
   const { hostOffset, l1Size } = place;
   const area = { structure: 'L1 table', hostOffset, sizeBytes: l1Size * 8 };
   return { words: await readTableWords(image.file.source, area), hostOffset };
+}
+
+/** The L1 table of a snapshot. Throws `corrupt` or `truncated` when it does not lie in the file. */
+export async function readSnapshotL1(image: EditedImage, snapshot: Snapshot): Promise<L1Table> {
+  checkSnapshotL1(snapshot, image.metadata.geometry.clusterSize, image.file.source.size);
+  return readL1(image, { hostOffset: snapshot.l1TableOffset, l1Size: snapshot.l1Size });
 }
 
 /** What a walk does about damage: fail, or leave it as it is. */

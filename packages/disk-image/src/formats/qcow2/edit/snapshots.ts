@@ -2,7 +2,6 @@ import type { SnapshotRequest, WritableImageFile } from '../../../image/editor.t
 import { neededL1Entries } from '../cluster-geometry.ts';
 import { MAX_SNAPSHOTS } from '../limits.ts';
 import { qcow2Error } from '../qcow2-error.ts';
-import { checkSnapshotL1 } from '../snapshot-table.ts';
 import type { EditedImage } from './edited-image.ts';
 import { openForChange } from './edited-image.ts';
 import { refuseRecordingBitmaps } from './bitmap-consistency.ts';
@@ -14,7 +13,7 @@ import {
   l2TablesOf,
   changeEntries,
   readActiveL1,
-  readL1,
+  readSnapshotL1,
   replaceActiveL1,
   withoutCopiedFlags,
   writeL1,
@@ -70,11 +69,10 @@ export async function applySnapshot(file: WritableImageFile, wanted: string): Pr
   refuseRecordingBitmaps(image, 'applying a snapshot');
   const { snapshot } = findEntry(await readSnapshotEntries(image), wanted);
   const { geometry, header } = image.metadata;
-  checkSnapshotL1(snapshot, geometry.clusterSize, file.source.size);
   const virtualSize = snapshot.info.virtualSize ?? header.virtualSize;
   const l1Size = Math.max(snapshot.l1Size, neededL1Entries(virtualSize, geometry));
   const change = await transaction(image);
-  const saved = await readL1(image, { hostOffset: snapshot.l1TableOffset, l1Size: snapshot.l1Size });
+  const saved = await readSnapshotL1(image, snapshot);
   const active = await readActiveL1(image);
   await changeMapping(change, active, -1);
   await changeMapping(change, saved, 1);
@@ -93,10 +91,8 @@ export async function deleteSnapshot(file: WritableImageFile, wanted: string): P
   const entries = await readSnapshotEntries(image);
   const removed = findEntry(entries, wanted);
   const { snapshot } = removed;
-  const { clusterSize } = image.metadata.geometry;
-  checkSnapshotL1(snapshot, clusterSize, file.source.size);
   const change = await transaction(image);
-  const saved = await readL1(image, { hostOffset: snapshot.l1TableOffset, l1Size: snapshot.l1Size });
+  const saved = await readSnapshotL1(image, snapshot);
   await changeMapping(change, saved, -1);
   await change.change(snapshot.l1TableOffset, snapshot.l1Size * 8, -1);
   const l1 = await readActiveL1(image);

@@ -1,0 +1,62 @@
+import { assert } from '../../../errors.ts';
+import type { EditedImage } from './edited-image.ts';
+import { transaction } from './transaction.ts';
+
+/** Bytes of clusters that are taken at a time. */
+const POOL_SIZE = 16 * 2 ** 20;
+const MIN_POOL_CLUSTERS = 256;
+
+/** Host bytes that were in use. */
+export interface DroppedSpan {
+  readonly hostOffset: number;
+  readonly length: number;
+}
+
+/**
+ * Clusters that the refcounts count already and that nothing refers to yet: they may be written and then referred to.
+ * A crash leaves them as leaks.
+ */
+export interface ClusterPool {
+  /** Clusters that are left. */
+  readonly remaining: number;
+  /** The next cluster; those taken one after another mostly follow each other. */
+  take(): number;
+  /** Counts `dropped` as free and fills the pool, in one switch of the header. Nothing refers to `dropped` any more. */
+  refill(dropped: readonly DroppedSpan[]): Promise<void>;
+  /** Counts `dropped` and what is left as free. */
+  close(dropped: readonly DroppedSpan[]): Promise<void>;
+}
+
+/** A pool that is empty. */
+export function clusterPool(image: EditedImage): ClusterPool {
+  const { clusterSize } = image.metadata.geometry;
+  const size = Math.max(MIN_POOL_CLUSTERS, Math.ceil(POOL_SIZE / clusterSize));
+  let current = image;
+  let next = 0;
+  let end = 0;
+
+  const settle = async (dropped: readonly DroppedSpan[], keep: 'refill' | 'close'): Promise<void> => {
+    const isIdle = keep === 'close' && dropped.length === 0 && next === end;
+    if (isIdle) return;
+    const change = await transaction(current);
+    for (const span of dropped) await change.change(span.hostOffset, span.length, -1);
+    // What is left goes back, so that the pool is one run of clusters.
+    if (next < end) await change.change(next, end - next, -1);
+    next = keep === 'refill' ? await change.allocate(size * clusterSize) : 0;
+    end = keep === 'refill' ? next + size * clusterSize : 0;
+    current = await change.commit({ fields: {} });
+  };
+
+  return {
+    get remaining() {
+      return (end - next) / clusterSize;
+    },
+    take() {
+      assert(next < end, 'a pool is refilled before it is empty');
+      next += clusterSize;
+      return next - clusterSize;
+    },
+    refill: (dropped) => settle(dropped, 'refill'),
+    close: (dropped) => settle(dropped, 'close'),
+  };
+}
