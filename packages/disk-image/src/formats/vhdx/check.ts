@@ -111,7 +111,7 @@ function judgeEntry(survey: Survey, entries: BatEntries, place: EntryPlace): voi
   const state = entries.state(place.at);
   const hostOffset = entries.hostOffset(place.at);
   if (isBitmapIndex(geometry, place.index)) {
-    // QEMU up to 7.2 leaves stray entries here in disks without a parent, where nobody reads them.
+    // QEMU before April 2023 leaves stray entries here in disks without a parent, where nobody reads them.
     if (geometry.hasParent) judgeBitmapEntry(survey, { state, hostOffset }, place.index);
     return;
   }
