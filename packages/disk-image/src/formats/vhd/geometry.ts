@@ -10,6 +10,8 @@ export interface Geometry {
 /** The largest that the footer can hold; a disk that has it may be of any size. */
 export const MAX_GEOMETRY: Geometry = { cylinders: 65535, heads: 16, sectorsPerTrack: 255 };
 
+const NO_GEOMETRY: Geometry = { cylinders: 0, heads: 0, sectorsPerTrack: 0 };
+
 /** Sectors of a disk of this geometry. */
 export function geometrySectors({ cylinders, heads, sectorsPerTrack }: Geometry): number {
   return cylinders * heads * sectorsPerTrack;
@@ -50,6 +52,7 @@ export interface RoundedSize {
  */
 export function roundToGeometry(size: number): RoundedSize {
   const sectors = Math.ceil(size / SECTOR_SIZE);
+  if (sectors === 0) return { virtualSize: 0, geometry: NO_GEOMETRY };
   let geometry = geometryOf(sectors);
   for (let more = 1; geometrySectors(geometry) < Math.min(sectors, MAX_GEOMETRY_SECTORS); more++) {
     geometry = geometryOf(sectors + more);
