@@ -10,6 +10,8 @@ const PHASE_TITLES: Readonly<Record<ProgressPhase, string>> = {
   verify: 'Verifying',
   digest: 'Reading',
   compare: 'Comparing',
+  pack: 'Packing',
+  checksum: 'Checksums',
 };
 
 /** Runs long work with the progress view, threads and cancelling that the options ask for; the view is gone afterwards. */

@@ -18,7 +18,7 @@ export type { ChunkResult, LaneJob, LanePorts, LaneTarget } from './convert/lane
 export { laneControl } from './convert/lane-control.ts';
 export type { LaneControl } from './convert/lane-control.ts';
 export * from './convert/plan.ts';
-export type { Progress, ProgressListener, ProgressPhase } from './convert/progress.ts';
+export * from './convert/progress.ts';
 export type { CollectedState } from './convert/result-collector.ts';
 export * from './convert/run-spool.ts';
 export * from './convert/verify.ts';

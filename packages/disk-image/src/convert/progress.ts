@@ -11,7 +11,7 @@ export interface Progress {
   readonly etaSeconds: number | undefined;
 }
 
-export type ProgressPhase = 'copy' | 'verify' | 'digest' | 'compare';
+export type ProgressPhase = 'copy' | 'verify' | 'digest' | 'compare' | 'pack' | 'checksum';
 
 export type ProgressListener = (progress: Progress) => void;
 
