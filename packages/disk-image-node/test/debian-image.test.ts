@@ -24,7 +24,8 @@ test(
     const qemuImg = await requireQemuImg();
     const fixture = await requireDiskFixture({
       sizeBytes: 2 * 2 ** 30,
-      source: 'debootstrap',
+      // debootstrap needs root; without it the files are those of this machine's own /usr.
+      source: process.getuid?.() === 0 ? 'debootstrap' : 'usr',
       variants: ['qcow2-zlib'],
     });
     let source = { path: fixture.path('qcow2-zlib'), format: 'qcow2' };
