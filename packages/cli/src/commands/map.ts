@@ -68,6 +68,7 @@ async function printTable(image: DiskImage, terminal: Terminal, signal: AbortSig
     const state = extent.state === 'data' ? outStyle.green('data') : extent.state;
     const notes = [
       ...(extent.compressed ? ['compressed'] : []),
+      ...(extent.hostFile === undefined ? [] : [`in ${JSON.stringify(extent.hostFile)}`]),
       ...((extent.depth ?? 0) > 0 ? [`backing image ${extent.depth}`] : []),
     ];
     await terminal.out(`${numbers.join('')}  ${[state, ...notes].join(', ')}\n`);

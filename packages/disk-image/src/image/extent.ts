@@ -14,6 +14,8 @@ export interface Extent {
   readonly compressed: boolean;
   /** Byte offset in the image file when the bytes are stored verbatim there; for `zero`, space kept for them. */
   readonly hostOffset?: number;
+  /** The name of the file that `hostOffset` counts in, as the header has it; absent for the image's own file. */
+  readonly hostFile?: string;
   /** 0 for the image itself, 1 for its backing image, and so on. */
   readonly depth?: number;
 }
@@ -64,6 +66,7 @@ function clip(extent: Extent, range: GuestRange): Extent {
 function continues(first: Extent, second: Extent): boolean {
   if (first.state !== second.state || first.compressed !== second.compressed || first.depth !== second.depth)
     return false;
+  if (first.hostFile !== second.hostFile) return false;
   if (first.hostOffset === undefined || second.hostOffset === undefined) return first.hostOffset === second.hostOffset;
   return !first.compressed && first.hostOffset + first.length === second.hostOffset;
 }

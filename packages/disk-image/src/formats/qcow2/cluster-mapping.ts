@@ -12,6 +12,8 @@ export interface ClusterMapping {
   readonly tables: L2Tables;
   /** The image itself, or its external data file. */
   readonly data: ByteSource;
+  /** The name of the external data file. */
+  readonly dataFileName: string | undefined;
 }
 
 /** Guest bytes that follow each other and are of one kind, in host space too. */

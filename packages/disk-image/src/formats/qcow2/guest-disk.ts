@@ -82,7 +82,8 @@ function extent(mapping: ClusterMapping, offset: number, run: Run): Extent {
   const base = { offset, length: run.length, compressed: run.kind === KIND.compressed };
   if (run.kind === KIND.absent) return { ...base, state: 'absent' };
   const state = run.kind === KIND.zero ? 'zero' : 'data';
-  // In an external data file the bytes are not stored in the image itself.
-  if (run.hostOffset === NO_HOST_OFFSET || mapping.geometry.externalData) return { ...base, state };
-  return { ...base, state, hostOffset: run.hostOffset };
+  if (run.hostOffset === NO_HOST_OFFSET) return { ...base, state };
+  const { dataFileName } = mapping;
+  if (dataFileName === undefined) return { ...base, state, hostOffset: run.hostOffset };
+  return { ...base, state, hostOffset: run.hostOffset, hostFile: dataFileName };
 }

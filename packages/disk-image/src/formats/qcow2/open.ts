@@ -33,6 +33,7 @@ export async function openQcow2(source: ByteSource, context: OpenContext): Promi
     geometry: metadata.geometry,
     tables: l2Tables(source, { words: l1, hostOffset: disk.l1TableOffset }, metadata.geometry),
     data,
+    dataFileName: dataFile?.name,
   };
   const guest = guestDisk(mapping, disk.virtualSize, context.codecs);
   return {

@@ -19,8 +19,8 @@ interface PlacedExtent {
   readonly start: number;
   /** Guest bytes of the disk that it holds. */
   readonly length: number;
-  /** Whether its host offsets are those of the image's own file. */
-  readonly file: 'own' | 'other';
+  /** The file that its host offsets count in, as the descriptor names it; undefined for the image's own. */
+  readonly file: string | undefined;
 }
 
 /**
@@ -36,7 +36,7 @@ export async function openDisk(source: ByteSource, context: OpenContext): Promis
   const info = diskInfo(anatomy);
   if (anatomy.kind === 'sparse') {
     const reader = await openSparseExtent(source, anatomy.header, context.codecs);
-    return diskImage(info, [{ reader, start: 0, length: reader.length, file: 'own' }], source);
+    return diskImage(info, [{ reader, start: 0, length: reader.length, file: undefined }], source);
   }
   if (anatomy.kind === 'esx') throw new Error('assertion failed: ESX extents are refused');
   return diskImage(info, await openExtents(anatomy.descriptor, context), source);
@@ -48,7 +48,7 @@ async function openExtents(descriptor: Descriptor, context: OpenContext): Promis
   try {
     for (const line of descriptor.extents) {
       const reader = await openExtent(line, context);
-      extents.push({ reader, start, length: line.length, file: 'other' });
+      extents.push({ reader, start, length: line.length, file: line.name ?? '' });
       if (reader.length < line.length) throw shortExtent(line, reader);
       start += line.length;
     }
@@ -81,7 +81,7 @@ async function openExtent(line: ExtentLine, context: OpenContext): Promise<Exten
 }
 
 function diskImage(info: ImageInfo, extents: readonly PlacedExtent[], descriptor: ByteSource): DiskImage {
-  const own = extents.some((extent) => extent.file === 'own');
+  const own = extents.some((extent) => extent.file === undefined);
   return {
     info,
     virtualSize: info.virtualSize,
@@ -136,8 +136,10 @@ async function* diskExtents(extents: readonly PlacedExtent[], range: GuestRange)
         state: extent.state,
         compressed: extent.compressed,
       };
-      const host = placed.file === 'own' ? extent.hostOffset : undefined;
-      yield host === undefined ? moved : { ...moved, hostOffset: host };
+      const { hostOffset } = extent;
+      if (hostOffset === undefined) yield moved;
+      else if (placed.file === undefined) yield { ...moved, hostOffset };
+      else yield { ...moved, hostOffset, hostFile: placed.file };
     }
     position = stop;
   }

@@ -26,7 +26,10 @@ export function flatExtent(source: ByteSource, line: ExtentLine): ExtentReader {
         const found = source.holes?.nextData(line.offset + position);
         const whole = source.holes === undefined;
         const start = whole ? position : Math.min(rangeEnd, (found?.start ?? end) - line.offset);
-        if (start > position) yield { offset: position, length: start - position, state: 'zero', compressed: false };
+        if (start > position) {
+          const hole = { offset: position, length: start - position, hostOffset: line.offset + position };
+          yield { ...hole, state: 'zero', compressed: false };
+        }
         if (start >= rangeEnd) return;
         const stop = whole ? rangeEnd : Math.min(rangeEnd, (found?.end ?? end) - line.offset);
         yield {
