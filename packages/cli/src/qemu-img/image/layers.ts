@@ -1,0 +1,66 @@
+import { stat } from 'node:fs/promises';
+import type { DiskImage } from '@diskmorph/disk-image';
+import { MAX_CHAIN_DEPTH } from '@diskmorph/disk-image';
+import { openImageFile } from '@diskmorph/disk-image-node';
+import { couldNotOpen, Failure } from '../failure.ts';
+import { findDriver, qemuName } from '../format-names.ts';
+import type { KnownImage } from './image-source.ts';
+import { imageFile, knownImage, referencedPath } from './image-source.ts';
+import { fromName } from './location.ts';
+
+/** One image of a chain, opened by itself. */
+export interface Layer {
+  readonly image: KnownImage;
+  readonly disk: DiskImage;
+  /** qemu-img's name of its format. */
+  readonly driver: string;
+}
+
+/** Opens the image and all that it stands on, each by itself, the image itself first. Throws a failure. */
+export async function openLayers(image: KnownImage, snapshot?: string): Promise<Layer[]> {
+  const layers: Layer[] = [];
+  const seen = new Set<string>();
+  try {
+    for (let next: KnownImage | undefined = image; next !== undefined; next = await backingOf(layers)) {
+      const { dev, ino } = await stat(next.location.path);
+      if (seen.has(`${dev}:${ino}`))
+        throw new Failure(`Backing file '${next.location.path}' creates an infinite loop.`);
+      if (seen.size >= MAX_CHAIN_DEPTH) throw new Failure(`More than ${MAX_CHAIN_DEPTH} images stand on each other`);
+      seen.add(`${dev}:${ino}`);
+      layers.push(await openLayer(next, layers.length === 0 ? snapshot : undefined));
+    }
+    return layers;
+  } catch (error) {
+    await closeLayers(layers);
+    throw error;
+  }
+}
+
+/** Closes all layers. */
+export async function closeLayers(layers: readonly Layer[]): Promise<void> {
+  await Promise.all(layers.map(({ disk }) => disk.close()));
+}
+
+async function openLayer(image: KnownImage, snapshot: string | undefined): Promise<Layer> {
+  try {
+    const disk = await openImageFile({ ...imageFile(image, snapshot), backing: 'ignore' });
+    return { image, disk, driver: qemuName(image.format.name) };
+  } catch (error) {
+    throw couldNotOpen(image.location.given, error);
+  }
+}
+
+async function backingOf(layers: readonly Layer[]): Promise<KnownImage | undefined> {
+  const top = layers.at(-1);
+  const backing = top?.disk.info.backing;
+  if (top === undefined || backing === undefined || !top.image.location.hasBacking) return undefined;
+  const name = referencedPath(top.image.location.path, backing.name) ?? backing.name;
+  const refuse = (why: string): Failure =>
+    new Failure(`Could not open '${layers[0]?.image.location.given}': Could not open backing file: ${why}`);
+  if (process.env['DISKMORPH_REFERENCES'] === 'deny') throw refuse(`'${name}': references are denied`);
+  const format = backing.format === undefined ? undefined : findDriver(backing.format);
+  if (backing.format !== undefined && format === undefined && backing.kind === 'backing') {
+    throw refuse(`Unknown driver '${backing.format}'`);
+  }
+  return knownImage({ ...fromName(name), ...(format === undefined ? {} : { format: format.name }) });
+}
