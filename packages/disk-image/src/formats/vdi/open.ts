@@ -8,7 +8,7 @@ import type { GuestMap, GuestRun } from '../../image/mapped-image.ts';
 import { mappedImage } from '../../image/mapped-image.ts';
 import { refuseUnsafe } from '../../image/refusal.ts';
 import type { BlockMap } from './block-map.ts';
-import { blockOffset, isStored, NOT_ALLOCATED, readBlockMap, storedBlockSize } from './block-map.ts';
+import { blockOffset, isStored, readBlockMap, storedBlockSize } from './block-map.ts';
 import { examineVdi } from './examine.ts';
 import type { VdiHeader } from './header.ts';
 import { readHeader } from './header.ts';
@@ -55,13 +55,10 @@ function storedRun(header: VdiHeader, map: BlockMap, { offset, end }: Piece): Gu
   return { state: 'data', length, hostOffset: blockOffset(header, entry) + (offset % blockSize) };
 }
 
-/** Blocks that were never written, or that are said to be zeros. */
+/** Blocks that were never written and blocks that are said to be zeros are the same where there is no parent. */
 function emptyRun(header: VdiHeader, map: BlockMap, { offset, end }: Piece): GuestRun {
   const { blockSize } = header;
-  const first = Math.floor(offset / blockSize);
-  const entry = map.entry(first);
-  let next = first + 1;
-  while (next * blockSize < end && map.entry(next) === entry) next++;
-  const length = Math.min(end, next * blockSize) - offset;
-  return { state: entry === NOT_ALLOCATED ? 'absent' : 'zero', length };
+  let next = Math.floor(offset / blockSize) + 1;
+  while (next * blockSize < end && !isStored(map.entry(next))) next++;
+  return { state: 'zero', length: Math.min(end, next * blockSize) - offset };
 }

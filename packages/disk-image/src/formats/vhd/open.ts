@@ -39,16 +39,18 @@ async function guestMap(source: ByteSource): Promise<GuestMap> {
   }
   const { blockSize } = header;
   const table = await readBlockAllocationTable(source, header, footer.diskSize);
-  return dynamicMap({ blockSize, table, bitmaps: sectorBitmaps(source, table, blockSize) });
+  const missing = footer.diskType === 'differencing' ? 'absent' : 'zero';
+  return dynamicMap({ blockSize, table, bitmaps: sectorBitmaps(source, table, blockSize), missing });
 }
 
 interface Blocks {
   readonly blockSize: number;
   readonly table: BlockAllocationTable;
   readonly bitmaps: RecentTables<SectorBitmap>;
+  /** What sectors are that are not stored: the parent's, or zeros where there is none. */
+  readonly missing: 'absent' | 'zero';
 }
 
-/** Sectors that are not stored are `absent`: the parent's, or zeros where there is none. */
 function dynamicMap(blocks: Blocks): GuestMap {
   const { blockSize, table, bitmaps } = blocks;
   return {
@@ -57,32 +59,37 @@ function dynamicMap(blocks: Blocks): GuestMap {
       if (table.entry(block) === UNALLOCATED) return unallocatedRun(blocks, offset, end);
       const bitmap = await bitmaps.get(block, signal);
       const start = block * blockSize;
-      return storedRun(bitmap, {
-        blockSize,
+      return bitmapRun(bitmap, {
         hostOffset: table.entry(block) * SECTOR_SIZE + bitmapSize(blockSize),
         from: offset - start,
         to: Math.min(end - start, blockSize),
+        missing: blocks.missing,
       });
     },
   };
 }
 
-function unallocatedRun({ blockSize, table }: Blocks, offset: number, end: number): GuestRun {
+function unallocatedRun({ blockSize, table, missing }: Blocks, offset: number, end: number): GuestRun {
   let next = Math.floor(offset / blockSize) + 1;
   while (next * blockSize < end && table.entry(next) === UNALLOCATED) next++;
-  return { state: 'absent', length: Math.min(end, next * blockSize) - offset };
+  return { state: missing, length: Math.min(end, next * blockSize) - offset };
 }
 
-/** The sectors of one block from byte `from` on that are all stored or all not. */
-function storedRun(
-  bitmap: SectorBitmap,
-  piece: { readonly blockSize: number; readonly hostOffset: number; readonly from: number; readonly to: number },
-): GuestRun {
-  const { from, to, hostOffset } = piece;
+/** A part of a block, in bytes from the block's beginning. */
+interface BlockPart {
+  /** Where the block's guest bytes begin in the file. */
+  readonly hostOffset: number;
+  readonly from: number;
+  readonly to: number;
+  readonly missing: 'absent' | 'zero';
+}
+
+/** The sectors from byte `from` on that are all stored or all not. */
+function bitmapRun(bitmap: SectorBitmap, { from, to, hostOffset, missing }: BlockPart): GuestRun {
   if (bitmap.full) return { state: 'data', length: to - from, hostOffset: hostOffset + from };
   const sector = Math.floor(from / SECTOR_SIZE);
   const sectors = runOfBits(bitmap.bits, sector, Math.ceil(to / SECTOR_SIZE));
   const length = Math.min(to, (sector + sectors) * SECTOR_SIZE) - from;
   if (isStored(bitmap.bits, sector)) return { state: 'data', length, hostOffset: hostOffset + from };
-  return { state: 'absent', length };
+  return { state: missing, length };
 }
