@@ -25,6 +25,7 @@ export async function openVdi(source: ByteSource, context: OpenContext): Promise
   refuseUnsafe('vdi', findings);
   const header = await readHeader(source);
   const disk = mappedImage(source, info, guestMap(header, await readBlockMap(source, header)));
+  if (info.subformat !== 'static') return disk;
   return { ...disk, extents: (range) => normalizeExtents(range, extentsWithHoles(source, disk.extents(range))) };
 }
 

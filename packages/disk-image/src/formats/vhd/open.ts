@@ -29,6 +29,7 @@ export async function openVhd(source: ByteSource, context: OpenContext): Promise
     findings.filter(({ code }) => code !== 'differencing-parent'),
   );
   const disk = mappedImage(source, info, await guestMap(source));
+  if (info.subformat !== 'fixed') return disk;
   return { ...disk, extents: (range) => normalizeExtents(range, extentsWithHoles(source, disk.extents(range))) };
 }
 
