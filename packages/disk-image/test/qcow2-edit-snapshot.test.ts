@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { memorySource } from '../src/index.ts';
 import type { WritableImageFile } from '../src/index.ts';
 import { qcow2 } from '../src/formats/qcow2/qcow2.ts';
+import { readMetadata } from '../src/formats/qcow2/metadata.ts';
 import { changeAndCut, editor, expectClean, guestOf, sameBytes } from './qcow2-edit-driver.ts';
 import { golden, GOLDENS, makeGolden } from './qcow2-golden.ts';
 import type { Peer } from './qcow2-peer.ts';
@@ -39,10 +40,18 @@ async function peerChanges(bytes: Uint8Array, commands: readonly string[]): Prom
   return peer.read('work.qcow2');
 }
 
+/** A bitmap that records writes forbids going back. */
+async function withoutBitmaps(bytes: Uint8Array): Promise<Uint8Array> {
+  const { bitmaps } = await readMetadata(memorySource(bytes));
+  const file = await recordedFile(bytes);
+  for (const { name } of bitmaps) await editor().bitmaps?.remove(file, name);
+  return file.bytes();
+}
+
 describe('create, write on, go back, delete', () => {
   const recipes = GOLDENS.filter((recipe) => recipe !== NARROW);
   test.each(recipes.map((recipe) => [recipe.name, recipe] as const))('%s', async (_name, recipe) => {
-    const start = await makeGolden(peer, recipe);
+    const start = await withoutBitmaps(await makeGolden(peer, recipe));
     const old = await guestOf(start);
     const had = await names(start);
     const first = await recordedFile(start);
@@ -56,7 +65,7 @@ describe('create, write on, go back, delete', () => {
     const file = await recordedFile(written);
     const saved = await openBytes(file.bytes(), { snapshot: id });
     expect(sameBytes(await readAll(saved), old)).toBe(true);
-    await snapshots().create(file, { name: 'second', ...NOW });
+    await snapshots().create(file, { name: 'latest', ...NOW });
     await expectClean(peer, file.bytes());
     const current = await guestOf(written);
     if (!had.includes('first')) {
@@ -64,10 +73,10 @@ describe('create, write on, go back, delete', () => {
       await expectClean(peer, file.bytes());
       expect(sameBytes(await guestOf(file.bytes()), old)).toBe(true);
     }
-    await snapshots().apply(file, 'second');
+    await snapshots().apply(file, 'latest');
     await expectClean(peer, file.bytes());
     expect(sameBytes(await guestOf(file.bytes()), current)).toBe(true);
-    for (const name of ['second', id, ...had]) {
+    for (const name of ['latest', id, ...had]) {
       await snapshots().delete(file, name);
       await expectClean(peer, file.bytes());
     }
@@ -85,7 +94,8 @@ describe('a cut at any write', () => {
     const again = await changeAndCut(peer, written, create('two'));
     const applied = await changeAndCut(peer, again.bytes(), (file) => snapshots().apply(file, 'one'));
     const deleted = await changeAndCut(peer, applied.bytes(), (file) => snapshots().delete(file, 'one'));
-    await changeAndCut(peer, deleted.bytes(), (file) => snapshots().delete(file, 'two'));
+    const last = await changeAndCut(peer, deleted.bytes(), (file) => snapshots().delete(file, 'two'));
+    expect(await names(last.bytes())).toEqual([]);
   });
 });
 

@@ -29,9 +29,8 @@ export async function commitLayer(request: CommitRequest, ports: ChangePorts): P
       `The backing image has ${base.virtualSize} bytes and the layer ${layer.virtualSize}; resize the backing image first`,
     );
   }
-  const wanted = (state: string): boolean => state !== 'absent';
   let buffer = new Uint8Array(0);
-  await forEachWantedRange(layer, base, { ...ports, wanted }, async ({ offset, length }) => {
+  await forEachWantedRange(layer, base, { ...ports, wanted: isHeld }, async ({ offset, length }) => {
     if (buffer.length < length) buffer = new Uint8Array(length);
     const bytes = buffer.subarray(0, length);
     await readPadded(chain, offset, bytes, ports.signal);
@@ -39,4 +38,8 @@ export async function commitLayer(request: CommitRequest, ports: ChangePorts): P
     else await base.write(offset, bytes);
   });
   await base.finish();
+}
+
+function isHeld(state: string): boolean {
+  return state !== 'absent';
 }

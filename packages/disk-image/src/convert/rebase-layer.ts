@@ -23,10 +23,9 @@ export interface RebaseRequest {
  */
 export async function rebaseLayer(request: RebaseRequest, ports: ChangePorts): Promise<void> {
   const { layer, chain, nextBacking, writer } = request;
-  const wanted = (state: string): boolean => state === 'absent';
   let seen = new Uint8Array(0);
   let next = new Uint8Array(0);
-  await forEachWantedRange(layer, writer, { ...ports, wanted }, async ({ offset, length }) => {
+  await forEachWantedRange(layer, writer, { ...ports, wanted: isAbsent }, async ({ offset, length }) => {
     if (seen.length < length) {
       seen = new Uint8Array(length);
       next = new Uint8Array(length);
@@ -36,6 +35,10 @@ export async function rebaseLayer(request: RebaseRequest, ports: ChangePorts): P
     await writeDifferent(request, { offset, length, seen, next });
   });
   await writer.finish();
+}
+
+function isAbsent(state: string): boolean {
+  return state === 'absent';
 }
 
 interface Compared {

@@ -21,8 +21,6 @@ const ZERO_PIECE = 2 ** 20;
 async function resizeRaw(file: WritableImageFile, request: ResizeRequest): Promise<void> {
   const { virtualSize, preallocation } = request;
   const { size } = file.source;
-  const refuse = (code: 'out_of_bounds' | 'unsupported', message: string): Error =>
-    new ImageError(code, message, { format: 'raw' });
   if (virtualSize < size && request.shrink === 'refuse') {
     throw refuse('out_of_bounds', 'The new size is smaller, and guest bytes would be lost');
   }
@@ -40,4 +38,8 @@ async function resizeRaw(file: WritableImageFile, request: ResizeRequest): Promi
     }
   }
   await file.sink.flush();
+}
+
+function refuse(code: 'out_of_bounds' | 'unsupported', message: string): Error {
+  return new ImageError(code, message, { format: 'raw' });
 }

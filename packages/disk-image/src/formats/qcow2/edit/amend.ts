@@ -96,13 +96,16 @@ function plannedBacking(image: EditedImage, given: GivenOptions): Amendment['bac
 
 function checkVersion2(image: EditedImage, wanted: { readonly bits: number; readonly lazyRefcounts: boolean }): void {
   const { header, bitmaps, geometry } = image.metadata;
-  const because = (what: string): Error => refused('unsupported', `compat=0.10 is not possible: ${what}`);
-  if (wanted.bits !== 2 ** VERSION_2_REFCOUNT_ORDER) throw because('its refcounts have 16 bits (refcount_bits=16)');
-  if (wanted.lazyRefcounts) throw because('it has no lazy_refcounts');
-  if (bitmaps.length > 0) throw because('it has no persistent bitmaps; remove them first');
-  if (geometry.externalData) throw because('it has no external data file');
+  if (wanted.bits !== 2 ** VERSION_2_REFCOUNT_ORDER) throw noVersion2('its refcounts have 16 bits (refcount_bits=16)');
+  if (wanted.lazyRefcounts) throw noVersion2('it has no lazy_refcounts');
+  if (bitmaps.length > 0) throw noVersion2('it has no persistent bitmaps; remove them first');
+  if (geometry.externalData) throw noVersion2('it has no external data file');
   const others = header.incompatibleFeatures & ~(INCOMPATIBLE.dirty | INCOMPATIBLE.corrupt);
-  if (others !== 0n) throw because('it has neither extended L2 entries nor another compression than zlib');
+  if (others !== 0n) throw noVersion2('it has neither extended L2 entries nor another compression than zlib');
+}
+
+function noVersion2(because: string): Error {
+  return refused('unsupported', `compat=0.10 is not possible: ${because}`);
 }
 
 /** Version 3, whose snapshots say how large the disk was. */

@@ -58,16 +58,15 @@ async function isUnchanged(image: EditedImage, words: Uint32Array): Promise<bool
 function checkRequest(image: EditedImage, request: ResizeRequest): void {
   const { header, geometry, snapshots } = image.metadata;
   const { virtualSize } = request;
-  const refuse = (message: string): Error => qcow2Error('out_of_bounds', message, { structure: 'header', offset: 24 });
   if (!Number.isSafeInteger(virtualSize) || virtualSize < 0 || virtualSize % SECTOR_SIZE !== 0) {
-    throw refuse(`The new size of ${virtualSize} bytes is not a multiple of ${SECTOR_SIZE}`);
+    throw badSize(`The new size of ${virtualSize} bytes is not a multiple of ${SECTOR_SIZE}`);
   }
   if (neededL1Entries(virtualSize, geometry) * 8 > MAX_L1_TABLE_SIZE) {
-    throw refuse(`A disk of ${virtualSize} bytes is too large for clusters of ${geometry.clusterSize} bytes`);
+    throw badSize(`A disk of ${virtualSize} bytes is too large for clusters of ${geometry.clusterSize} bytes`);
   }
   if (virtualSize < header.virtualSize) {
-    if (request.shrink === 'refuse') throw refuse('The new size is smaller, and guest bytes would be lost');
-    if (request.preallocation !== 'off') throw refuse('Nothing can be preallocated when a disk shrinks');
+    if (request.shrink === 'refuse') throw badSize('The new size is smaller, and guest bytes would be lost');
+    if (request.preallocation !== 'off') throw badSize('Nothing can be preallocated when a disk shrinks');
   }
   if (header.version === 2 && snapshots.length > 0) {
     throw qcow2Error('unsupported', 'An image of version 2 with snapshots cannot be resized; amend it to compat=1.1', {
@@ -75,6 +74,10 @@ function checkRequest(image: EditedImage, request: ResizeRequest): void {
       offset: 4,
     });
   }
+}
+
+function badSize(message: string): Error {
+  return qcow2Error('out_of_bounds', message, { structure: 'header', offset: 24 });
 }
 
 /** Hides the backing image behind the old end, and preallocates. */
