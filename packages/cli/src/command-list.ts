@@ -18,6 +18,16 @@ export const commandGroups: readonly { readonly title: string; readonly commands
         load: async () => (await import('./commands/convert.ts')).convertCommand,
       },
       {
+        name: 'lint',
+        summary: 'Say before an upload what a target will refuse, and how to mend it',
+        load: async () => (await import('./commands/lint.ts')).lintCommand,
+      },
+      {
+        name: 'targets',
+        summary: 'List the clouds and hypervisors that images can be made for',
+        load: async () => (await import('./commands/targets.ts')).targetsCommand,
+      },
+      {
         name: 'measure',
         summary: 'Say how large a converted image would be',
         load: async () => (await import('./commands/measure.ts')).measureCommand,

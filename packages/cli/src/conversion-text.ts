@@ -1,5 +1,6 @@
-import type { Finding } from '@diskmorph/disk-image';
-import type { ConversionReport, FileConversionPlan } from '@diskmorph/disk-image-node';
+import type { ConversionPlan, Finding, TargetPlan } from '@diskmorph/disk-image';
+import type { ConversionReport, FileConversionPlan, WrittenFile } from '@diskmorph/disk-image-node';
+import type { SeveralReport } from './convert-to-several.ts';
 import { factLines } from './fact-lines.ts';
 import type { SourceImage } from './source-image.ts';
 import { formatText } from './source-image.ts';
@@ -15,16 +16,44 @@ export function reportText(report: ConversionReport, source: SourceImage, style:
   const rows: [string, string][] = [
     ['virtual size', exactSizeText(report.virtualSize)],
     ['data', `${sizeText(report.dataBytes)} that are not zeros`],
-    ['written', writtenText(report)],
+    ['written', allocationText(report.files)],
+    ...commonRows(report, style),
   ];
-  if (report.contentId !== undefined) rows.push(['content id', report.contentId]);
+  return `${[head, ...factLines(rows, style)].join('\n')}\n`;
+}
+
+/** What several outputs of one read came to, for people: each file with its checksum as `sha256sum` prints it. */
+export function severalText(report: SeveralReport, source: SourceImage, style: Style): string {
+  const { plan, targets } = report;
+  const from = `${style.bold(plainText(source.file.path))} (${formatText(source, plan.source.subformat)})`;
+  const rows: [string, string][] = [
+    ['virtual size', exactSizeText(report.virtualSize)],
+    ['data', `${sizeText(report.dataBytes)} that are not zeros`],
+    ...commonRows(report, style),
+  ];
+  const lines = targets.flatMap(({ files }, index) => {
+    const target = plan.targets[index];
+    return [
+      `  ${style.bold(plainText(files.at(-1)?.path ?? ''))} (${target === undefined ? '' : targetFormatText(target)}), ${allocationText(files)}`,
+      ...files.map((file) => `    ${file.sha256}  ${plainText(file.path)}`),
+    ];
+  });
+  const head = `${from} -> ${targets.length} ${targets.length === 1 ? 'image' : 'images'} from one read`;
+  return `${[head, ...factLines(rows, style), ...lines].join('\n')}\n`;
+}
+
+function commonRows(
+  report: Omit<ConversionReport, 'plan' | 'files' | 'targetSizeBytes'> & { readonly plan: ConversionPlan },
+  style: Style,
+): [string, string][] {
+  const rows: [string, string][] = report.contentId === undefined ? [] : [['content id', report.contentId]];
   rows.push([
     'verified',
     report.verified ? style.green('yes, read back with the same content id') : style.yellow('no'),
   ]);
   if (report.resumedFromBytes > 0) rows.push(['resumed', `${sizeText(report.resumedFromBytes)} were already done`]);
   rows.push(['time', timeText(report)]);
-  return `${[head, ...factLines(rows, style)].join('\n')}\n`;
+  return rows;
 }
 
 /** What a conversion would do, for people. */
@@ -54,19 +83,24 @@ export function warningText(finding: Finding, style: Style): string {
   return `${style.yellow('warning:')} ${plainText(finding.message)} ${style.dim(`[${finding.code}${allowed}]`)}\n`;
 }
 
-function targetFormatText({ layout, options }: FileConversionPlan): string {
+function targetFormatText({ layout, options }: TargetPlan): string {
   const given = Object.entries(options).map(([key, value]) => `${key}=${value}`);
   return [layout.format, ...given].join(', ');
 }
 
-function writtenText(report: ConversionReport): string {
-  const allocated = report.files.reduce((sum, file) => sum + file.allocatedBytes, 0);
-  const count = report.files.length > 1 ? ` in ${report.files.length} files` : '';
-  const onDisk = allocated < report.targetSizeBytes ? `, ${sizeText(allocated)} of it on disk` : '';
-  return `${exactSizeText(report.targetSizeBytes)}${count}${onDisk}`;
+function allocationText(files: readonly WrittenFile[]): string {
+  const size = files.reduce((sum, file) => sum + file.sizeBytes, 0);
+  const allocated = files.reduce((sum, file) => sum + file.allocatedBytes, 0);
+  const count = files.length > 1 ? ` in ${files.length} files` : '';
+  const onDisk = allocated < size ? `, ${sizeText(allocated)} of it on disk` : '';
+  return `${exactSizeText(size)}${count}${onDisk}`;
 }
 
-function timeText(report: ConversionReport): string {
+function timeText(report: {
+  readonly plan: ConversionPlan;
+  readonly durationMs: number;
+  readonly resumedFromBytes: number;
+}): string {
   const seconds = report.durationMs / 1000;
   const copied = report.plan.bytesToRead - report.resumedFromBytes;
   const rate = seconds > 0.05 && copied > 0 ? `, ${sizeText(copied / seconds)}/s` : '';

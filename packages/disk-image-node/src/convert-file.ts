@@ -1,8 +1,9 @@
 import type { ConversionPlan, TargetPlan } from '@diskmorph/disk-image';
 import { assert } from '@diskmorph/disk-image';
-import type { ConversionChoices, FilesConversionReport, TargetFileRequest, WrittenFile } from './convert-files.ts';
+import type { ConversionChoices, FilesConversionReport, TargetFileRequest } from './convert-files.ts';
 import { convertFiles, planFilesConversion } from './convert-files.ts';
 import type { ImageFile } from './image-file.ts';
+import type { WrittenFile } from './written-file.ts';
 
 /** What to convert into what. */
 export interface FileConversion extends ConversionChoices {

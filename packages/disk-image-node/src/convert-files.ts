@@ -1,4 +1,4 @@
-import { rm, stat } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import type {
   Checkpoint,
@@ -11,7 +11,7 @@ import type {
   TargetPlan,
   WorkMap,
 } from '@diskmorph/disk-image';
-import { assert, CHECKPOINT_INTERVAL, convert, inlineLanes, planConversion } from '@diskmorph/disk-image';
+import { assert, CHECKPOINT_INTERVAL, convert, ImageError, inlineLanes, planConversion } from '@diskmorph/disk-image';
 import { checkpointFile, planDigest } from './checkpoint-files.ts';
 import { verifyFile } from './digest-file.ts';
 import { fileRunSpool } from './file-run-spool.ts';
@@ -24,6 +24,8 @@ import { nodeCodecs } from './native-codecs.ts';
 import type { WorkDirectory } from './work-directory.ts';
 import { durableWorkDirectory, refuseExisting, temporaryWorkDirectory } from './work-directory.ts';
 import { copyLanes } from './worker-lanes.ts';
+import type { WrittenFile } from './written-file.ts';
+import { writtenFile } from './written-file.ts';
 
 /** An image to write. */
 export interface TargetFileRequest {
@@ -59,14 +61,6 @@ export interface FilesConversion extends ConversionChoices {
   readonly targets: readonly TargetFileRequest[];
 }
 
-/** A file that was written. */
-export interface WrittenFile {
-  readonly path: string;
-  readonly sizeBytes: number;
-  /** Bytes that it takes on the disk. */
-  readonly allocatedBytes: number;
-}
-
 /** What a conversion did. Plain data. */
 export interface FilesConversionReport {
   readonly plan: ConversionPlan;
@@ -99,7 +93,9 @@ export async function convertFiles(request: FilesConversion): Promise<FilesConve
   const source = await openImageFile(request.source);
   try {
     const { plan, map } = await makePlan(source, request);
-    if (request.overwrite !== true) await refuseExisting(finalPaths(request, plan).flat());
+    const paths = finalPaths(request, plan).flat();
+    refuseRepeated(paths);
+    if (request.overwrite !== true) await refuseExisting(paths);
     const conversion = { request, source, plan, map };
     const result = await inWorkDirectories(request, (directories) => convertIn(directories, conversion));
     return { ...(await report(conversion, result)), durationMs: performance.now() - startedAt };
@@ -143,6 +139,14 @@ function finalPaths(request: FilesConversion, plan: ConversionPlan): string[][] 
     const directory = path.dirname(request.targets[index]?.path ?? '');
     return fileNames(target).map((name) => path.join(directory, name));
   });
+}
+
+/** Parts of one target may have the name of another's: the later would replace the earlier. */
+function refuseRepeated(paths: readonly string[]): void {
+  const resolved = paths.map((file) => path.resolve(file));
+  const repeated = resolved.find((file, index) => resolved.indexOf(file) < index);
+  if (repeated === undefined) return;
+  throw new ImageError('out_of_bounds', `Two of the files to write would have the name ${repeated}`);
 }
 
 /** One directory for each target: of several, each has its own, for two may have files of the same name. */
@@ -264,11 +268,6 @@ async function report(
     finalPaths(request, plan).map(async (paths) => ({ files: await Promise.all(paths.map(writtenFile)) })),
   );
   return { ...result, plan, virtualSize: plan.source.virtualSize, verified: request.verify !== false, targets };
-}
-
-async function writtenFile(file: string): Promise<WrittenFile> {
-  const { size, blocks } = await stat(file);
-  return { path: file, sizeBytes: size, allocatedBytes: blocks * 512 };
 }
 
 function at<T>(list: readonly T[], index: number): T {

@@ -1,6 +1,7 @@
 export * from './compare-files.ts';
 export * from './convert-file.ts';
 export * from './convert-files.ts';
+export { convertPacked } from './convert-packed.ts';
 export * from './create-file.ts';
 export type { FileWork } from './digest-file.ts';
 export { digestFile, verifyFile } from './digest-file.ts';
@@ -18,3 +19,4 @@ export type { DiskPacking } from './pack-disk.ts';
 export { packDisk } from './pack-disk.ts';
 export type { ReferenceRules } from './reference-rules.ts';
 export { noReferences } from './reference-rules.ts';
+export type { WrittenFile } from './written-file.ts';

@@ -1,38 +1,53 @@
-import { EXIT } from '../exit-code.ts';
+import type { Verdict } from '@diskmorph/disk-image';
+import type { TargetFileRequest } from '@diskmorph/disk-image-node';
 import type { Command, CommandContext } from '../arguments/command.ts';
 import { UsageError } from '../arguments/command.ts';
 import type { GivenArguments } from '../arguments/given-arguments.ts';
 import {
   FORMAT_OPTION,
   JSON_OPTION,
-  parseTargetOptions,
   REFERENCES_OPTION,
   requireOperand,
   SNAPSHOT_OPTION,
   WORK_OPTIONS,
 } from '../arguments/shared-options.ts';
-import type { Verdict } from '@diskmorph/disk-image';
-import type { ConversionReport, FileConversion } from '@diskmorph/disk-image-node';
-import { convertFile, planFileConversion, requireFormat } from '@diskmorph/disk-image-node';
-import { compressionOptions } from '../compression-choice.ts';
-import { planText, reportText, warningText } from '../conversion-text.ts';
+import { convertForTarget } from '../convert-for-target.ts';
+import { convertToOne } from '../convert-to-one.ts';
+import { convertToSeveral } from '../convert-to-several.ts';
+import { warningText } from '../conversion-text.ts';
+import { EXIT } from '../exit-code.ts';
+import { conversionChoices, outputRequest } from '../output-request.ts';
 import { passSafetyGate } from '../safety-gate.ts';
+import { severalOutputs } from '../several-outputs.ts';
 import type { SourceImage } from '../source-image.ts';
 import { sourceImage } from '../source-image.ts';
+import { TARGET_OPTION } from '../target-profile.ts';
 import { checkTargetPath } from '../target-path.ts';
-import { withProgress } from '../work-options.ts';
 
 /** `diskmorph convert`. */
 export const convertCommand: Command = {
   name: 'convert',
   summary: 'Convert an image to another format, and verify the result by reading it back.',
   operands: ['SRC', 'DST'],
+  optionalOperands: 1,
   notes: [
     'SRC is inspected first; what is not safe to use is refused with the reasons. DST appears under its name when it is complete and verified, not before. A failed or cancelled conversion leaves nothing behind.',
+    'With --to there is no DST: every output is written from one read of SRC, beside SRC unless its PATH is given, and listed with its SHA-256.',
   ],
   options: [
     { ...FORMAT_OPTION, summary: 'Format of SRC. Detected by its signature when it is not given, and then named' },
     { long: 'output-format', short: 'O', value: 'FMT', summary: 'Format of DST' },
+    {
+      ...TARGET_OPTION,
+      summary:
+        'Write what TARGET takes, instead of -O; -o still replaces single options. "diskmorph targets" lists the targets',
+    },
+    {
+      long: 'to',
+      value: 'FMT[:SUBFORMAT][,KEY=VALUE...][=PATH]',
+      repeatable: true,
+      summary: 'One of several outputs, instead of -O and DST',
+    },
     {
       long: 'options',
       short: 'o',
@@ -56,7 +71,8 @@ export const convertCommand: Command = {
       long: 'allow',
       value: 'CODE',
       repeatable: true,
-      summary: 'Go on in spite of this finding of the inspection, such as size-bomb-virtual',
+      summary:
+        'Go on in spite of this finding of the inspection, such as size-bomb-virtual, or of this rule of the target',
     },
     {
       long: 'checkpoint',
@@ -75,6 +91,11 @@ export const convertCommand: Command = {
       says: 'for VMware and OVF',
       line: 'diskmorph convert -f qcow2 -O vmdk -o subformat=streamOptimized disk.qcow2 disk.vmdk',
     },
+    { says: 'ready to upload to a cloud', line: 'diskmorph convert --for azure disk.qcow2 disk.vhd' },
+    {
+      says: 'several at once',
+      line: 'diskmorph convert disk.qcow2 --to raw --to vmdk:streamOptimized --to vhd:fixed=azure/disk.vhd',
+    },
     {
       says: 'an overlay together with the images it stands on',
       line: 'diskmorph convert -f qcow2 -O raw --allow-references . overlay.qcow2 disk.raw',
@@ -84,6 +105,10 @@ export const convertCommand: Command = {
       line: 'diskmorph convert -O raw --checkpoint work huge.qcow2 huge.raw',
     },
   ],
+  exitCodes: [
+    [EXIT.ok, 'written'],
+    [EXIT.bad, 'with --for: written, but an option made it something that the target refuses'],
+  ],
   afterCancel: (given) =>
     given.has('checkpoint') && !given.has('plan')
       ? `the same command goes on from ${given.text('checkpoint')}`
@@ -92,58 +117,44 @@ export const convertCommand: Command = {
 };
 
 async function runConvert(given: GivenArguments, context: CommandContext): Promise<number> {
-  const request = await makeRequest(given);
-  const source = await sourceImage(requireOperand(given, 0), given);
-  await checkTargetPath(source.file.path, request.target.path, given.has('force'));
+  const choices = { ...conversionChoices(given), signal: context.signal };
+  const sourcePath = requireOperand(given, 0);
+  if (given.has('to')) {
+    const targets = requestedOutputs(given, sourcePath);
+    const source = await openedSource(sourcePath, targets, { given, context });
+    return convertToSeveral({ ...choices, source: source.source.file, targets }, { ...source, given, context });
+  }
+  const output = outputRequest(given);
+  const source = await openedSource(sourcePath, [output.target], { given, context });
+  const conversion = { ...choices, source: source.source.file, target: output.target };
+  const work = { ...source, given, context };
+  return output.profile === undefined
+    ? convertToOne(conversion, work)
+    : convertForTarget(conversion, { ...work, profile: output.profile, replaced: output.replaced });
+}
+
+function requestedOutputs(given: GivenArguments, sourcePath: string): readonly TargetFileRequest[] {
+  const misplaced = ['output-format', 'options', 'compress', 'for'].find((name) => given.has(name));
+  if (misplaced !== undefined) throw new UsageError(`--to says everything about an output; leave --${misplaced} away`);
+  const [, extra] = given.operands;
+  if (extra !== undefined)
+    throw new UsageError(`"${extra}" is one argument too many: with --to paths stand behind "="`);
+  return severalOutputs(given.all('to'), sourcePath);
+}
+
+/** The source when its targets may be written and nothing about it is unsafe; its warnings are shown. */
+async function openedSource(
+  sourcePath: string,
+  targets: readonly TargetFileRequest[],
+  { given, context }: { readonly given: GivenArguments; readonly context: CommandContext },
+): Promise<{ readonly source: SourceImage; readonly verdict: Verdict }> {
+  const source = await sourceImage(sourcePath, given);
+  for (const { path } of targets) await checkTargetPath(sourcePath, path, given.has('force'));
   const allowed = { codes: given.all('allow'), signal: context.signal };
   const verdict = await passSafetyGate(source, allowed, context.terminal);
-  const conversion: FileConversion = { ...request, source: source.file, signal: context.signal };
-  if (given.has('plan')) return showPlan(conversion, given, context);
-  if (!given.has('quiet') && !given.has('json') && given.text('progress') !== 'json') {
+  const isSilent = given.has('plan') || given.has('quiet') || given.has('json') || given.text('progress') === 'json';
+  if (!isSilent) {
     for (const finding of verdict.findings) context.terminal.note(warningText(finding, context.terminal.noteStyle));
   }
-  const report = await withProgress(given, context, (how) => convertFile({ ...conversion, ...how }));
-  await showReport(report, { source, verdict, given }, context);
-  return EXIT.ok;
-}
-
-/** Everything that can be judged from the command line alone. */
-async function makeRequest(given: GivenArguments): Promise<Omit<FileConversion, 'source'>> {
-  const formatName = given.text('output-format');
-  if (formatName === undefined) throw new UsageError('-O FMT is missing: which format is the output to have?');
-  const format = requireFormat(formatName);
-  const options = parseTargetOptions(given.all('options'));
-  const compression = given.has('compress') ? compressionOptions(format, given.text('compress')) : {};
-  const checkpoint = given.text('checkpoint');
-  return {
-    target: { path: requireOperand(given, 1), format: format.name, options: { ...compression, ...options } },
-    verify: !given.has('no-verify'),
-    digest: !given.has('no-digest'),
-    overwrite: given.has('force'),
-    ...(checkpoint === undefined ? {} : { checkpoint: { path: checkpoint } }),
-  };
-}
-
-async function showPlan(conversion: FileConversion, given: GivenArguments, context: CommandContext): Promise<number> {
-  const plan = await planFileConversion(conversion);
-  if (given.has('json')) await context.terminal.json(plan);
-  else await context.terminal.out(planText(plan, conversion.target.path, context.terminal.outStyle));
-  return EXIT.ok;
-}
-
-async function showReport(
-  report: ConversionReport,
-  {
-    source,
-    verdict,
-    given,
-  }: { readonly source: SourceImage; readonly verdict: Verdict; readonly given: GivenArguments },
-  { terminal }: CommandContext,
-): Promise<void> {
-  if (given.has('json')) {
-    const { path, format } = source.file;
-    await terminal.json({ source: { path, format, detected: source.detected }, findings: verdict.findings, ...report });
-  } else if (!given.has('quiet')) {
-    await terminal.out(reportText(report, source, terminal.outStyle));
-  }
+  return { source, verdict };
 }

@@ -6,6 +6,8 @@ const HOSTED_DISKS =
   'https://docs.vmware.com/en/VMware-vSphere/6.5/com.vmware.vsphere.storage.doc/GUID-9CC98802-82D9-44B0-9735-97675258FAAE.html';
 const DISK_TYPES = 'https://kb.vmware.com/s/article/1022242';
 
+const oldHeader = detailOtherThan('vmdk', 'header-version', [3]);
+
 /** VMware ESXi and vSphere. */
 export const esxi: TargetProfile = {
   name: 'esxi',
@@ -35,7 +37,7 @@ export const esxi: TargetProfile = {
       sentence: 'A stream-optimized VMDK must say version 3 in its header, or it is "not a supported disk format".',
       mend: 'diskmorph convert --for esxi FILE DISK.vmdk',
       sources: ['https://github.com/glennmatthews/cot/issues/65', 'mininet #483', 'flatcar scripts #540'],
-      breach: detailOtherThan('vmdk', 'header-version', [3]),
+      breach: (candidate) => (candidate.subformat === 'streamOptimized' ? oldHeader(candidate) : undefined),
     },
     {
       id: 'esxi-scsi',

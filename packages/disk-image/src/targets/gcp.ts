@@ -55,5 +55,8 @@ export const gcp: TargetProfile = {
     },
   ],
   unchecked: ["drivers for Compute Engine's devices in the guest"],
-  next: ['gcloud storage cp FILE gs://BUCKET/', 'gcloud compute images create NAME --source-uri gs://BUCKET/FILE'],
+  next: [
+    'gcloud storage cp FILE gs://BUCKET/NAME.tar.gz',
+    'gcloud compute images create NAME --source-uri gs://BUCKET/NAME.tar.gz',
+  ],
 };

@@ -52,7 +52,7 @@ export const oci: TargetProfile = {
   ],
   unchecked: ['whether the boot loader finds its volume by LVM or UUID', 'drivers for virtio devices in the guest'],
   next: [
-    'oci os object put --bucket-name BUCKET --file FILE',
-    'oci compute image import from-object --bucket-name BUCKET --name FILE --namespace NAMESPACE --compartment-id ID --source-image-type QCOW2',
+    'oci os object put --bucket-name BUCKET --name NAME --file FILE',
+    'oci compute image import from-object --bucket-name BUCKET --name NAME --namespace NAMESPACE --compartment-id ID --source-image-type QCOW2',
   ],
 };
