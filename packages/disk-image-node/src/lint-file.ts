@@ -1,5 +1,4 @@
 import { stat } from 'node:fs/promises';
-import path from 'node:path';
 import type { Candidate, TargetProfile, TargetVerdict, Verdict } from '@diskmorph/disk-image';
 import { lintCandidate } from '@diskmorph/disk-image';
 import type { FileInspection } from './inspect-file.ts';
@@ -19,6 +18,6 @@ export async function lintFile(
 ): Promise<FileLint> {
   const inspection = await inspectFile(filePath, options);
   const { blocks } = await stat(filePath);
-  const candidate: Candidate = { ...inspection, fileName: path.basename(filePath), allocatedBytes: blocks * 512 };
+  const candidate: Candidate = { ...inspection, allocatedBytes: blocks * 512 };
   return { lint: lintCandidate(profile, candidate), inspection };
 }

@@ -16,8 +16,6 @@ export interface Candidate {
   readonly findings: readonly Finding[];
   readonly partitionTable?: { readonly kind: 'mbr' | 'gpt' | 'hybrid' | 'protective' };
   readonly contents?: { readonly kind: 'iso9660' } | { readonly kind: 'wrapper'; readonly wrapper: string };
-  /** Without directories. */
-  readonly fileName?: string;
   /** Bytes that the file takes on its disk: fewer than `fileSize` when it has holes. */
   readonly allocatedBytes?: number;
 }
