@@ -31,6 +31,8 @@ export async function packedBy(
       if (error === null) resolve(Uint8Array.from(stdout));
       else reject(new Error(`${program} failed: ${stderr.toString()}`, { cause: error }));
     });
+    // A program that reads nothing may be gone before its input is closed.
+    child.stdin?.on('error', () => {});
     child.stdin?.end(input);
   });
 }

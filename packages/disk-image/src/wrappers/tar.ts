@@ -1,0 +1,137 @@
+import type { ByteSource } from '../bytes/byte-source.ts';
+import { checkInside, readBytes } from '../bytes/byte-source.ts';
+import { alignUp } from '../bytes/numbers.ts';
+import { ImageError } from '../errors.ts';
+import type { Member } from './member-name.ts';
+import { checkUnique, safeName, shownName } from './member-name.ts';
+import type { TarHeader } from './tar-header.ts';
+import { parseTarHeader, TAR_BLOCK, tarError } from './tar-header.ts';
+
+/** A regular file, stored as it is. */
+export interface TarMember extends Member {
+  /** Byte offset of its content in the archive. */
+  readonly offset: number;
+}
+
+const MAX_MEMBERS = 100_000;
+/** A pax header or a long name. */
+const MAX_EXTENSION_BYTES = 1024 * 1024;
+/** Zeros after the end: archives are padded to records of at most this. */
+const MAX_PADDING_BYTES = 1024 * 1024;
+const END_BLOCKS = 2;
+/** What a member may be beside a regular file, by its type. */
+const UNSAFE_TYPES: Readonly<Record<string, string>> = {
+  1: 'a hard link',
+  2: 'a symbolic link',
+  3: 'a character device',
+  4: 'a block device',
+  6: 'a named pipe',
+};
+const REGULAR_TYPES = '07';
+const DIRECTORY_TYPES = '5D';
+const VOLUME_LABEL = 'V';
+
+/** What headers before a member say about it. */
+interface Extension {
+  readonly name?: string;
+  readonly size?: number;
+}
+
+/**
+ * The regular files of the archive. Its content is not read. Throws `corrupt`, `truncated` (also without the two blocks of
+ * zeros at its end), `unsafe` for links, devices and names that leave the archive, `unsupported` for sparse members.
+ */
+export async function readTar(source: ByteSource): Promise<readonly TarMember[]> {
+  const members: TarMember[] = [];
+  let extension: Extension = {};
+  let at = 0;
+  for (let count = 0; ; count++) {
+    if (count > MAX_MEMBERS) throw tarError('unsafe', `The archive has over ${MAX_MEMBERS} members`, at);
+    checkInside(source.size, at, TAR_BLOCK);
+    const header = parseTarHeader(await readBytes(source, at, TAR_BLOCK), at);
+    if (header === undefined) break;
+    const content = at + TAR_BLOCK;
+    const isExtension = 'xgLK'.includes(header.type);
+    if (isExtension) extension = { ...extension, ...(await readExtension(source, header, content)) };
+    const size = isExtension ? header.size : (extension.size ?? header.size);
+    checkInside(source.size, content, size);
+    if (!isExtension) {
+      const name = extension.name ?? header.name;
+      if (isRegular(header, name, at)) members.push({ name: safeName(name), size, offset: content });
+      extension = {};
+    }
+    at = content + alignUp(size, TAR_BLOCK);
+  }
+  await checkEnd(source, at);
+  checkUnique(members);
+  return members;
+}
+
+/** False for directories and labels. Throws `unsafe` or `unsupported` for what must not or can not be unpacked. */
+function isRegular({ type }: TarHeader, name: string, at: number): boolean {
+  if (DIRECTORY_TYPES.includes(type) || type === VOLUME_LABEL) {
+    if (type !== VOLUME_LABEL && !/^(?:\.\/*)+$/.test(name)) safeName(name.replace(/\/+$/, ''));
+    return false;
+  }
+  if (REGULAR_TYPES.includes(type)) {
+    if (!name.endsWith('/')) return true;
+    safeName(name.replace(/\/+$/, ''));
+    return false;
+  }
+  const unsafe = UNSAFE_TYPES[type];
+  if (unsafe !== undefined) throw tarError('unsafe', `The archive's member ${shownName(name)} is ${unsafe}`, at);
+  const what = type === 'S' ? 'a sparse file' : `of the unknown type ${JSON.stringify(type)}`;
+  throw tarError('unsupported', `The archive's member ${shownName(name)} is ${what}`, at);
+}
+
+/** A pax header (`x`, `g`) or a long name (`L`) or link target (`K`) of GNU tar. */
+async function readExtension(source: ByteSource, header: TarHeader, at: number): Promise<Extension> {
+  if (header.size > MAX_EXTENSION_BYTES) throw tarError('unsafe', `A header of ${header.size} bytes is too long`, at);
+  checkInside(source.size, at, header.size);
+  const bytes = await readBytes(source, at, header.size);
+  if (header.type === 'K') return {};
+  if (header.type === 'L') {
+    const end = bytes.indexOf(0);
+    return { name: new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end)) };
+  }
+  return paxExtension(bytes, at, header.type === 'g');
+}
+
+/** Records of `length key=value\n`. A global header may not say what belongs to one file. */
+function paxExtension(bytes: Uint8Array, offset: number, isGlobal: boolean): Extension {
+  let extension: Extension = {};
+  for (let at = 0; at < bytes.length;) {
+    const space = bytes.indexOf(0x20, at);
+    const digits = new TextDecoder('latin1').decode(bytes.subarray(at, space < 0 ? at : space));
+    const end = at + (/^\d{1,7}$/.test(digits) ? Number(digits) : 0);
+    if (space < 0 || end <= space + 1 || end > bytes.length || bytes[end - 1] !== 0x0a) {
+      throw tarError('corrupt', 'A pax header has a damaged record', offset);
+    }
+    const [, key = '', value = ''] =
+      /^([^=]*)=([\s\S]*)$/.exec(new TextDecoder().decode(bytes.subarray(space + 1, end - 1))) ?? [];
+    if (key.startsWith('GNU.sparse')) throw tarError('unsupported', 'The archive has a sparse file', offset);
+    if (isGlobal && (key === 'path' || key === 'size')) {
+      throw tarError('corrupt', `A global pax header gives every file one ${key}`, offset);
+    }
+    if (key === 'path') extension = { ...extension, name: value };
+    if (key === 'size') extension = { ...extension, size: paxSize(value, offset) };
+    at = end;
+  }
+  return extension;
+}
+
+function paxSize(value: string, offset: number): number {
+  if (/^\d{1,16}$/.test(value) && Number.isSafeInteger(Number(value))) return Number(value);
+  throw tarError('corrupt', 'A pax header has an impossible size', offset);
+}
+
+/** Two blocks of zeros close an archive; zeros up to a whole record may follow. */
+async function checkEnd(source: ByteSource, at: number): Promise<void> {
+  checkInside(source.size, at, END_BLOCKS * TAR_BLOCK);
+  if (source.size - at > MAX_PADDING_BYTES) {
+    throw new ImageError('corrupt', 'Something follows the end of the archive', { offset: at });
+  }
+  const rest = await readBytes(source, at, source.size - at);
+  const found = rest.findIndex((byte) => byte !== 0);
+  if (found >= 0) throw new ImageError('corrupt', 'Something follows the end of the archive', { offset: at + found });
+}
