@@ -12,6 +12,7 @@ import { openFileSource, openFileSourceSync } from './file-source.ts';
 import { joinedImage } from './joined-image.ts';
 import { nodeCodecs } from './native-codecs.ts';
 import { pacedImage } from './paced-image.ts';
+import { partOfImage } from './part-of-image.ts';
 import type { ReferenceRules, SourceOpener } from './reference-rules.ts';
 import { noReferences, referencePolicy } from './reference-rules.ts';
 import { salvagedImage } from './salvaged-image.ts';
@@ -30,6 +31,8 @@ export interface ImageFile {
   readonly window?: { readonly offset: number; readonly size?: number };
   /** `ignore`: the backing image that the header names is not used; what it would give is zeros. */
   readonly backing?: 'follow' | 'ignore';
+  /** Only these guest bytes are the disk. */
+  readonly part?: { readonly offset: number; readonly size: number };
   /** Images whose guest bytes follow those of this one. */
   readonly followedBy?: readonly ImageFile[];
   /** The most guest bytes that are read in a second, for each thread that reads. */
@@ -52,7 +55,8 @@ export function openImageFileSync(file: ImageFile): Promise<DiskImage> {
 }
 
 async function openAll(file: ImageFile, openSource: SourceOpener): Promise<DiskImage> {
-  const image = await openJoined(file, openSource);
+  const whole = await openJoined(file, openSource);
+  const image = file.part === undefined ? whole : partOfImage(whole, file.part);
   const paced = file.bytesPerSecond === undefined ? image : pacedImage(image, file.bytesPerSecond);
   return file.onUnreadable === undefined ? paced : salvagedImage(paced, file.onUnreadable);
 }
