@@ -1,5 +1,5 @@
-import type { CheckReport } from '@diskmorph/disk-image';
-import { ImageError } from '@diskmorph/disk-image';
+import type { CheckReport, DiskImage } from '@diskmorph/disk-image';
+import { alignUp, ImageError } from '@diskmorph/disk-image';
 import type { OptionSpec } from '../arguments/getopt.ts';
 import type { CommandLine } from '../arguments/given-options.ts';
 import { checkCacheMode, outputFormat, readCommandLine } from '../arguments/given-options.ts';
@@ -90,14 +90,32 @@ function refuseEncrypted(image: KnownImage, encryption: string | undefined): voi
 async function checkByReading(image: KnownImage): Promise<CheckReport> {
   const disk = await openGuestDisk({ ...image, location: { ...image.location, hasBacking: false } });
   try {
-    for await (const extent of disk.extents({ offset: 0, length: disk.virtualSize })) void extent;
-    return { corruptions: 0, leaks: 0, findings: [] };
+    return { corruptions: 0, leaks: 0, findings: [], ...(await countUnits(disk)) };
   } catch (error) {
     if (!(error instanceof ImageError) || error.code === 'io') throw error;
     return { corruptions: 1, leaks: 0, findings: [{ code: error.code, severity: 'unsafe', message: error.message }] };
   } finally {
     await disk.close();
   }
+}
+
+/** Allocation units of the disk, those that are stored, and those that do not follow the stored one before them. */
+async function countUnits(disk: DiskImage): Promise<Partial<CheckReport>> {
+  const unitSize = disk.info.unitSize ?? disk.virtualSize;
+  let allocatedUnits = 0;
+  let fragmentedUnits = 0;
+  // Its header takes a unit of its own.
+  let imageEndOffset = unitSize;
+  let next: number | undefined;
+  for await (const { length, hostOffset, state } of disk.extents({ offset: 0, length: disk.virtualSize })) {
+    if (state !== 'data' || hostOffset === undefined) continue;
+    allocatedUnits += Math.ceil(length / unitSize);
+    if (next !== undefined && next !== hostOffset) fragmentedUnits++;
+    next = hostOffset + length;
+    imageEndOffset = Math.max(imageEndOffset, hostOffset + alignUp(length, unitSize));
+  }
+  const totalUnits = Math.ceil(disk.virtualSize / unitSize);
+  return { totalUnits, allocatedUnits, fragmentedUnits, imageEndOffset };
 }
 
 async function repair(image: KnownImage, scope: 'leaks' | 'all'): Promise<CheckResult> {
@@ -114,7 +132,10 @@ async function repair(image: KnownImage, scope: 'leaks' | 'all'): Promise<CheckR
 
 function noteFindings(report: CheckReport): void {
   for (const { message, severity } of report.findings) {
-    note(severity === 'unsafe' ? `ERROR ${message}\n` : `${message}\n`);
+    const counts = /^Cluster (\d+) .*refcount (\d+), references (\d+)/.exec(message);
+    const known = counts === null ? message : `cluster ${counts[1]} refcount=${counts[2]} reference=${counts[3]}`;
+    if (severity === 'unsafe') note(`ERROR ${known}\n`);
+    else note(counts === null ? `${known}\n` : `Leaked ${known}\n`);
   }
 }
 

@@ -42,6 +42,9 @@ export async function map(args: readonly string[]): Promise<number> {
   }
 }
 
+/** The entry of a disk without bytes. */
+const NOTHING = '{ "start": 0, "length": 0, "depth": 0, "present": false, "zero": false, "data": false}';
+
 async function printJson(statuses: AsyncIterable<BlockStatus>): Promise<void> {
   let text = '[';
   let separator = '';
@@ -54,7 +57,7 @@ async function printJson(statuses: AsyncIterable<BlockStatus>): Promise<void> {
       text = '';
     }
   }
-  out(`${text}]\n`);
+  out(`${text}${separator === '' ? NOTHING : ''}]\n`);
 }
 
 const COLUMN = 16;

@@ -1,4 +1,4 @@
-import type { DiskImage, Format, JsonValue } from '@diskmorph/disk-image';
+import type { Format, JsonValue } from '@diskmorph/disk-image';
 import { alignUp } from '@diskmorph/disk-image';
 import type { OptionSpec } from '../arguments/getopt.ts';
 import type { CommandLine } from '../arguments/given-options.ts';
@@ -10,7 +10,10 @@ import { writerRequest } from '../create/writer-options.ts';
 import { Failure, reasonOf } from '../failure.ts';
 import { findDriver } from '../format-names.ts';
 import type { KnownImage } from '../image/image-source.ts';
-import { examineImage, knownImage, openGuestDisk } from '../image/image-source.ts';
+import { blockStatus, countedSize } from '../image/block-status.ts';
+import { examineImage, knownImage } from '../image/image-source.ts';
+import type { Layer } from '../image/layers.ts';
+import { closeLayers, openLayers } from '../image/layers.ts';
 import { readImageName } from '../image/location.ts';
 import { chooseSnapshot, readSnapshotChoice } from '../image/snapshot-choice.ts';
 import { jsonText } from '../text/json-text.ts';
@@ -48,7 +51,7 @@ export async function measure(args: readonly string[]): Promise<number> {
     show(sizes, output);
     return 0;
   } finally {
-    await source?.disk?.close();
+    await closeLayers(source?.layers ?? []);
   }
 }
 
@@ -66,14 +69,14 @@ function givenSize(line: CommandLine): number | undefined {
 /** What is to be stored. */
 interface Measured {
   readonly virtualSize: number;
-  /** Undefined for a disk of zeros. */
-  readonly disk: DiskImage | undefined;
+  /** None for a disk of zeros. */
+  readonly layers: readonly Layer[];
   /** Bytes that copies of the persistent bitmaps need; undefined where there can be none. */
   readonly bitmapBytes: ((clusterSize: number) => number) | undefined;
 }
 
 function emptySource(size: number): Measured {
-  return { virtualSize: alignUp(size, SECTOR_SIZE), disk: undefined, bitmapBytes: undefined };
+  return { virtualSize: alignUp(size, SECTOR_SIZE), layers: [], bitmapBytes: undefined };
 }
 
 async function openSource(line: CommandLine): Promise<Measured> {
@@ -82,12 +85,12 @@ async function openSource(line: CommandLine): Promise<Measured> {
   const { info } = await examineImage(image);
   const snapshot = line.value('l');
   const id = snapshot === undefined ? undefined : chooseSnapshot(info.snapshots, readSnapshotChoice(snapshot));
-  const disk = await openGuestDisk(image, id);
+  const layers = await openLayers(image, id);
   const holdsBitmaps = info.format === 'qcow2' && info.details['version'] === 3;
-  const virtualSize = alignUp(disk.virtualSize, SECTOR_SIZE);
+  const virtualSize = countedSize(layers);
   return {
     virtualSize,
-    disk,
+    layers,
     bitmapBytes: holdsBitmaps
       ? (clusterSize) => bitmapBytes(info.details['bitmaps'], virtualSize, clusterSize)
       : undefined,
@@ -130,7 +133,7 @@ async function measureTarget(format: Format, line: CommandLine, source: Measured
       fileName: 'measured',
       seed: new Uint8Array(16),
     });
-    const units = source.disk === undefined ? 0 : await dataUnits(source.disk, layout.unitSize);
+    const units = await dataUnits(source, layout.unitSize);
     const { required, fullyAllocated } = writer.measure(layout, units);
     const holdsBitmaps = driver === 'qcow2' && values.get('compat') !== '0.10' && values.get('compat') !== 'v2';
     return {
@@ -145,13 +148,14 @@ async function measureTarget(format: Format, line: CommandLine, source: Measured
 }
 
 /** Units of the target that the source stores something of. */
-async function dataUnits(disk: DiskImage, unitSize: number): Promise<number> {
+async function dataUnits({ layers, virtualSize }: Measured, unitSize: number): Promise<number> {
   let count = 0;
   let counted = -1;
-  for await (const { offset, length, state } of disk.extents({ offset: 0, length: disk.virtualSize })) {
-    if (state !== 'data') continue;
-    const first = Math.max(counted + 1, Math.floor(offset / unitSize));
-    const last = Math.floor((offset + length - 1) / unitSize);
+  if (layers.length === 0) return count;
+  for await (const { start, length, data, zero } of blockStatus(layers, { offset: 0, length: virtualSize })) {
+    if (!data || zero) continue;
+    const first = Math.max(counted + 1, Math.floor(start / unitSize));
+    const last = Math.floor((start + length - 1) / unitSize);
     count += Math.max(0, last - first + 1);
     counted = Math.max(counted, last);
   }

@@ -25,6 +25,8 @@ const ALWAYS_PRESENT: ReadonlySet<string> = new Set(['raw', 'vpc', 'vdi', 'vhdx'
 const WITHOUT_MAP: ReadonlySet<string> = new Set(['vhdx', 'dmg', 'cloop', 'bochs', 'luks']);
 /** Formats in which a hole of the file still counts as stored data. */
 const HOLES_ARE_DATA: ReadonlySet<string> = new Set(['vmdk', 'vpc', 'vdi']);
+/** Subformats of those formats in which blocks are allocated as needed. */
+const GROWING: ReadonlySet<string> = new Set(['dynamic', 'differencing', 'diff']);
 const SECTOR_SIZE = 512;
 
 /** Bytes of the guest disk as qemu-img counts them: whole sectors. */
@@ -64,7 +66,7 @@ async function* layerStatus(layers: readonly Layer[], depth: number, range: Gues
     const below = extent.state === 'absent' ? layers[depth + 1] : undefined;
     if (below === undefined) yield statusOf(layer, depth, extent);
     else {
-      const inside = Math.max(0, Math.min(extent.length, below.disk.virtualSize - extent.offset));
+      const inside = Math.max(0, Math.min(extent.length, alignUp(below.disk.virtualSize, SECTOR_SIZE) - extent.offset));
       if (inside > 0) yield* layerStatus(layers, depth + 1, { offset: extent.offset, length: inside });
       if (inside < extent.length) {
         yield statusOf(layer, depth, { ...extent, offset: extent.offset + inside, length: extent.length - inside });
@@ -95,9 +97,11 @@ async function* layerExtents({ disk, driver, image }: Layer, range: GuestRange):
   }
 }
 
-function statusOf({ driver, image }: Layer, depth: number, extent: Extent): BlockStatus {
+function statusOf({ driver, image, disk }: Layer, depth: number, extent: Extent): BlockStatus {
   const present = extent.state !== 'absent' || ALWAYS_PRESENT.has(driver);
   const isData = extent.state === 'data' || (extent.hostOffset !== undefined && HOLES_ARE_DATA.has(driver));
+  // Inside an allocated block, holes of the file are not looked for.
+  const zero = extent.state !== 'data' && !(isData && GROWING.has(disk.info.subformat ?? ''));
   const { path } = image.location;
   const file = extent.hostFile === undefined ? path : referencedPath(path, extent.hostFile);
   return {
@@ -105,7 +109,7 @@ function statusOf({ driver, image }: Layer, depth: number, extent: Extent): Bloc
     length: extent.length,
     depth,
     present,
-    zero: extent.state !== 'data',
+    zero,
     data: isData,
     offset: extent.hostOffset,
     file: extent.hostOffset === undefined ? undefined : file,

@@ -61,7 +61,7 @@ export async function openGuestDisk(image: KnownImage, snapshot?: string): Promi
   try {
     return await openImageFile(imageFile(image, snapshot));
   } catch (error) {
-    throw couldNotOpen(image.location.given, describeWrongFormat(error, image.format));
+    throw openingFailure(image, error);
   }
 }
 
@@ -76,9 +76,17 @@ const WRONG_FORMAT: Readonly<Record<string, string>> = {
   dmg: 'Could not locate UDIF trailer in dmg file',
 };
 
-function describeWrongFormat(error: unknown, format: Format): unknown {
-  if (!(error instanceof ImageError) || error.code !== 'wrong_format') return error;
-  return new Failure(WRONG_FORMAT[format.name] ?? `Image is not in ${qemuName(format.name)} format`);
+/** The failure for an error that opening or examining an image has thrown. */
+export function openingFailure({ location, format }: KnownImage, error: unknown): Failure {
+  const fail = (why: string): Failure => new Failure(`Could not open '${location.given}': ${why}`);
+  if (!(error instanceof ImageError)) return couldNotOpen(location.given, error);
+  if (error.code === 'wrong_format') {
+    return fail(WRONG_FORMAT[format.name] ?? `Image is not in ${qemuName(format.name)} format`);
+  }
+  if (error.code === 'unsupported' && /encrypted with/.test(error.message)) {
+    return fail("Parameter 'encrypt.key-secret' is required for cipher");
+  }
+  return couldNotOpen(location.given, error);
 }
 
 /** What examining does not refuse, but qemu-img does not open either. */
@@ -104,9 +112,7 @@ export async function examineImage(image: KnownImage): Promise<Examination> {
     if (fatal !== undefined) throw new Failure(`Could not open '${location.given}': ${fatal.message}`);
     return examination;
   } catch (error) {
-    const described = describeWrongFormat(error, format);
-    if (described !== error) throw new Failure(`Could not open '${location.given}': ${(described as Failure).message}`);
-    throw couldNotOpen(location.given, error);
+    throw openingFailure(image, error);
   } finally {
     await source.close();
   }

@@ -2,10 +2,10 @@ import { stat } from 'node:fs/promises';
 import type { DiskImage } from '@diskmorph/disk-image';
 import { MAX_CHAIN_DEPTH } from '@diskmorph/disk-image';
 import { openImageFile } from '@diskmorph/disk-image-node';
-import { couldNotOpen, Failure } from '../failure.ts';
+import { Failure } from '../failure.ts';
 import { findDriver, qemuName } from '../format-names.ts';
 import type { KnownImage } from './image-source.ts';
-import { imageFile, knownImage, referencedPath } from './image-source.ts';
+import { imageFile, knownImage, openingFailure, referencedPath } from './image-source.ts';
 import { fromName } from './location.ts';
 
 /** One image of a chain, opened by itself. */
@@ -46,7 +46,7 @@ async function openLayer(image: KnownImage, snapshot: string | undefined): Promi
     const disk = await openImageFile({ ...imageFile(image, snapshot), backing: 'ignore' });
     return { image, disk, driver: qemuName(image.format.name) };
   } catch (error) {
-    throw couldNotOpen(image.location.given, error);
+    throw openingFailure(image, error);
   }
 }
 
