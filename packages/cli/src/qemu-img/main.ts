@@ -26,6 +26,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
   }
   const name = argv[at];
   if (name === undefined) throw usageFailure('Not enough arguments');
+  if (name === 'bench') throw new Failure('bench is not there: measure with the program whose speed matters to you');
   const load = Object.hasOwn(commandList, name) ? commandList[name] : undefined;
   if (load === undefined) throw usageFailure(`Command not found: ${name}`);
   return (await load())(argv.slice(at + 1));
