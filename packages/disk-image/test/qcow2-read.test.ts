@@ -146,7 +146,7 @@ describe('external data files', () => {
     expect(asked).toEqual([{ kind: 'data-file', name: 'data.raw', format: 'raw' }]);
     expect(Buffer.compare(await readAll(image), await peerRaw('disk.qcow2'))).toBe(0);
     for await (const extent of image.extents({ offset: 0, length: image.virtualSize })) {
-      expect(extent.hostOffset).toBeUndefined();
+      expect(extent.hostFile).toBe(extent.state === 'data' ? 'data.raw' : undefined);
     }
   });
 

@@ -25,16 +25,17 @@ describe('a disk of several extents is one disk', () => {
     expected.set(guest.subarray(0, 400 * 512), 1031 * 512);
     expect(Buffer.compare(await readAll(image, 77_777), expected)).toBe(0);
     const states: string[] = [];
-    for await (const { state, offset, length, hostOffset } of image.extents({ offset: 0, length: image.virtualSize })) {
-      states.push(`${state} ${offset / 512} ${length / 512} ${hostOffset}`);
+    for await (const extent of image.extents({ offset: 0, length: image.virtualSize })) {
+      const { state, offset, length, hostFile } = extent;
+      states.push(`${state} ${offset / 512} ${length / 512} ${hostFile}`);
     }
     expect(states).toEqual([
       'absent 0 256 undefined',
-      'data 256 128 undefined',
+      'data 256 128 a.vmdk',
       'absent 384 640 undefined',
       'zero 1024 7 undefined',
       'absent 1031 256 undefined',
-      'data 1287 128 undefined',
+      'data 1287 128 b.vmdk',
       'absent 1415 16 undefined',
     ]);
   });
