@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { GivenOptions, WritableImageFile } from '../src/index.ts';
-import { changeAndCut, context, editor, expectClean, guestOf, sameBytes } from './qcow2-edit-driver.ts';
+import { changeAndCut, editor, expectClean, guestOf, sameBytes } from './qcow2-edit-driver.ts';
 import { golden, GOLDENS, makeGolden } from './qcow2-golden.ts';
 import type { Peer } from './qcow2-peer.ts';
 import { openPeer } from './qcow2-peer.ts';
@@ -15,7 +15,7 @@ afterAll(() => peer.close());
 const amend =
   (options: GivenOptions) =>
   (file: WritableImageFile): Promise<void> =>
-    editor().amend?.(file, options, context) ?? Promise.reject();
+    editor().amend?.(file, options) ?? Promise.reject();
 
 async function specific(bytes: Uint8Array): Promise<Record<string, unknown>> {
   await peer.write('amended.qcow2', bytes);

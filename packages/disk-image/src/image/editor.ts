@@ -38,7 +38,7 @@ export interface FormatEditor {
    * Changes options of an existing image, in the words of the writer's options. Throws `unsupported` or
    * `out_of_bounds`, naming the option, for those that cannot change.
    */
-  amend?(file: WritableImageFile, options: GivenOptions, context: OpenContext): Promise<void>;
+  amend?(file: WritableImageFile, options: GivenOptions): Promise<void>;
 }
 
 /** What a disk is to become. */

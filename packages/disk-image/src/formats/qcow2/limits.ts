@@ -52,3 +52,5 @@ export const MAX_CHECKED_TABLE_BYTES: number = 16 * 2 ** 30;
 export const REFCOUNT_CACHE_SIZE: number = 16 * 2 ** 20;
 /** Most runs of freed clusters that a change remembers, to give their space back at its end. */
 export const MAX_FREED_RUNS: number = 65536;
+/** Most clusters behind the end of the file that refcounts may count; a search for free ones looks at each. */
+export const MAX_COUNTED_BEHIND_END: number = 2 ** 24;

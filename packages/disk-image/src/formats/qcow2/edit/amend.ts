@@ -1,5 +1,5 @@
 import type { WritableImageFile } from '../../../image/editor.ts';
-import type { GivenOptions, OpenContext } from '../../../image/format.ts';
+import type { GivenOptions } from '../../../image/format.ts';
 import { booleanOption, choiceOption, integerOption, sizeOption } from '../../../image/options.ts';
 import type { ImageReference } from '../../../image/reference.ts';
 import { COMPATIBLE, INCOMPATIBLE, writtenHeaderLength } from '../header.ts';
@@ -37,21 +37,23 @@ interface Amendment {
  * what it can express: refcounts of 16 bits, none of the later features; zero clusters become clusters of zeros, or
  * unallocated where no backing image lies below. Throws `unsupported` or `out_of_bounds`, naming the option.
  */
-export async function amendQcow2(file: WritableImageFile, given: GivenOptions, _context: OpenContext): Promise<void> {
+export async function amendQcow2(file: WritableImageFile, given: GivenOptions): Promise<void> {
   const terms = { externalData: 'allowed', repair: repairDirty } as const;
-  const planned = planAmendment(await openForChange(file, terms), given);
+  const first = await openForChange(file, terms);
+  const planned = planAmendment(first, given);
+  const { header } = first.metadata;
   const open = (): Promise<EditedImage> => openForChange(file, terms);
   if (planned.virtualSize !== undefined) {
     await resizeQcow2(file, { virtualSize: planned.virtualSize, shrink: 'refuse', preallocation: 'off' });
   }
-  if (planned.version === 3) await upgrade(await open());
-  await changeRefcountWidth(await open(), planned.refcountOrder);
-  await changeLazyRefcounts(await open(), planned.lazyRefcounts);
+  if (planned.version > header.version) await upgrade(await open());
+  if (planned.refcountOrder !== header.refcountOrder) await changeRefcountWidth(await open(), planned.refcountOrder);
+  if (planned.lazyRefcounts !== hasLazyRefcounts(first)) await changeLazyRefcounts(await open(), planned.lazyRefcounts);
   if (planned.backing !== 'kept') {
     const image = await open();
     await switchHeader(image, { fields: {}, ...backingChange(image, planned.backing) });
   }
-  if (planned.version === 2) await downgrade(await open());
+  if (planned.version < header.version) await downgrade(await open());
 }
 
 function planAmendment(image: EditedImage, given: GivenOptions): Amendment {
@@ -61,9 +63,7 @@ function planAmendment(image: EditedImage, given: GivenOptions): Amendment {
   const version = compat === '0.10' || compat === 'v2' ? 2 : 3;
   const bits = integerOption(given, 'refcount_bits', { min: 1, max: 64 }) ?? 2 ** header.refcountOrder;
   if (!isPowerOfTwo(bits)) throw refused('out_of_bounds', `Option refcount_bits=${bits} is no power of two up to 64`);
-  const lazy = (header.compatibleFeatures & COMPATIBLE.lazyRefcounts) !== 0n;
-  const wasLazy = lazy && version === 3;
-  const lazyRefcounts = booleanOption(given, 'lazy_refcounts', wasLazy);
+  const lazyRefcounts = booleanOption(given, 'lazy_refcounts', hasLazyRefcounts(image) && version === 3);
   if (version === 2) checkVersion2(image, { bits, lazyRefcounts });
   return {
     version,
@@ -111,7 +111,6 @@ function noVersion2(because: string): Error {
 /** Version 3, whose snapshots say how large the disk was. */
 async function upgrade(image: EditedImage): Promise<void> {
   const { header } = image.metadata;
-  if (header.version === 3) return;
   const change = await transaction(image);
   const entries = await readSnapshotEntries(image);
   const tables =
@@ -126,7 +125,6 @@ async function upgrade(image: EditedImage): Promise<void> {
 }
 
 async function downgrade(image: EditedImage): Promise<void> {
-  if (image.metadata.header.version === 2) return;
   const change = await transaction(image);
   const fields: HeaderChange['fields'] = {
     ...(await expandZeroClusters(change)),
@@ -138,8 +136,7 @@ async function downgrade(image: EditedImage): Promise<void> {
 
 /** Writes every refcount anew in another width. Throws `unsupported` when one is too large for it. */
 async function changeRefcountWidth(image: EditedImage, refcountOrder: number): Promise<void> {
-  const { header, geometry } = image.metadata;
-  if (refcountOrder === header.refcountOrder) return;
+  const { geometry } = image.metadata;
   const blocks = await readBlockOffsets(image);
   const change = await transaction(image, { blockOffsets: blocks, refcountOrder });
   for (const offset of blocks) if (offset !== 0) await change.change(offset, geometry.clusterSize, -1);
@@ -147,10 +144,14 @@ async function changeRefcountWidth(image: EditedImage, refcountOrder: number): P
 }
 
 async function changeLazyRefcounts(image: EditedImage, lazyRefcounts: boolean): Promise<void> {
-  const { version, compatibleFeatures: old } = image.metadata.header;
+  const { compatibleFeatures: old } = image.metadata.header;
   const bit = COMPATIBLE.lazyRefcounts;
   const compatibleFeatures = lazyRefcounts ? old | bit : old & ~bit;
-  if (version === 3 && compatibleFeatures !== old) await switchHeader(image, { fields: { compatibleFeatures } });
+  await switchHeader(image, { fields: { compatibleFeatures } });
+}
+
+function hasLazyRefcounts(image: EditedImage): boolean {
+  return (image.metadata.header.compatibleFeatures & COMPATIBLE.lazyRefcounts) !== 0n;
 }
 
 function refused(code: 'unsupported' | 'out_of_bounds', message: string): Error {

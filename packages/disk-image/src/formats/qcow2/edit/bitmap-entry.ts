@@ -146,6 +146,11 @@ async function refuseUnknownEntries(image: EditedImage): Promise<void> {
   }
 }
 
+/** QEMU cannot open an empty disk with a bitmap: it wants a table of no entries, and allows none such. */
+export function emptyDisk(): Error {
+  return unsupported('An empty disk cannot have bitmaps; remove them first');
+}
+
 function unsupported(message: string): Error {
   return qcow2Error('unsupported', message, { structure: 'bitmap directory' });
 }

@@ -3,6 +3,7 @@ import { AUTOCLEAR } from '../header.ts';
 import {
   bitmapTableSize,
   currentBitmaps,
+  emptyDisk,
   freeBitmapData,
   readBitmapTable,
   replaceBitmapDirectory,
@@ -19,6 +20,7 @@ export async function resizeBitmaps(
   const { bitmaps, header, geometry } = change.image.metadata;
   const isCurrent = (header.autoclearFeatures & AUTOCLEAR.bitmaps) !== 0n;
   const sizeOf = (bitmap: BitmapInfo): number => bitmapTableSize(virtualSize, bitmap.granularity, geometry.clusterSize);
+  if (isCurrent && bitmaps.length > 0 && virtualSize === 0) throw emptyDisk();
   if (!isCurrent || bitmaps.every((bitmap) => sizeOf(bitmap) === bitmap.tableSize)) return {};
   await currentBitmaps(change.image);
   const resized: BitmapInfo[] = [];

@@ -7,6 +7,7 @@ import {
   bitmapDataOffset,
   bitmapTableSize,
   currentBitmaps,
+  emptyDisk,
   freeBitmapData,
   readBitmapTable,
   replaceBitmapDirectory,
@@ -36,6 +37,7 @@ async function addBitmap(file: WritableImageFile, request: BitmapRequest): Promi
   const change = await openBitmaps(file);
   const { header, geometry } = change.image.metadata;
   const bitmaps = await currentBitmaps(change.image);
+  if (header.virtualSize === 0) throw emptyDisk();
   const granularity = request.granularity ?? DEFAULT_GRANULARITY;
   const isPower = Number.isInteger(Math.log2(granularity));
   if (!isPower || granularity < MIN_GRANULARITY || granularity > MAX_GRANULARITY) {

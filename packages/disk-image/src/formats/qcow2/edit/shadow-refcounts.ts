@@ -1,6 +1,6 @@
 import { assert } from '../../../errors.ts';
 import { readBytes } from '../../../bytes/byte-source.ts';
-import { MAX_REFCOUNT_TABLE_SIZE, REFCOUNT_CACHE_SIZE } from '../limits.ts';
+import { MAX_COUNTED_BEHIND_END, MAX_REFCOUNT_TABLE_SIZE, REFCOUNT_CACHE_SIZE } from '../limits.ts';
 import { qcow2Error } from '../qcow2-error.ts';
 import { maxRefcount, readRefcount, refcountBlockEntries, writeRefcount } from '../refcount-block.ts';
 import { readTableWords } from '../table-words.ts';
@@ -220,7 +220,10 @@ function first(indexes: ReadonlySet<number>): number | undefined {
   return next.done === true ? undefined : next.value;
 }
 
-/** The offsets of the refcount blocks, 0 where there is none. Throws `corrupt` or `truncated` for bad ones. */
+/**
+ * The offsets of the refcount blocks up to the last, 0 where there is none. Throws `corrupt` or `truncated` for bad ones
+ * and for blocks beyond `MAX_COUNTED_BEHIND_END`.
+ */
 export async function readBlockOffsets(image: EditedImage): Promise<Float64Array> {
   const { header, geometry } = image.metadata;
   const { clusterSize } = geometry;
@@ -239,8 +242,14 @@ export async function readBlockOffsets(image: EditedImage): Promise<Float64Array
     }
     offsets[index] = offset;
   }
+  const entries = refcountBlockEntries(clusterSize, header.refcountOrder);
+  const lastSensible = image.file.source.size / clusterSize + MAX_COUNTED_BEHIND_END;
   const used = offsets.findLastIndex((offset) => offset !== 0) + 1;
-  return offsets.subarray(0, used);
+  if ((used - 1) * entries <= lastSensible) return offsets.subarray(0, used);
+  throw qcow2Error('corrupt', 'The refcount table counts clusters far behind the end of the file', {
+    structure: 'refcount table',
+    offset: hostOffset + (used - 1) * 8,
+  });
 }
 
 function wrongCount(cluster: number, clusterSize: number): Error {
