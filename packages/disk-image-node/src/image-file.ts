@@ -110,13 +110,13 @@ export function requireFormat(name: string): Format {
   throw new ImageError('unsupported', `"${name}" is not a known image format; known are ${names}`);
 }
 
-/** The first format whose signature the file bears; raw when none does. */
-export async function detectFormat(path: string): Promise<Format> {
-  const source = await openFileSource(path);
+/** The first format whose signature the file, or the part of it, bears; raw when none does. */
+export async function detectFormat(path: string, window?: ImageFile['window']): Promise<Format> {
+  const file = await openFileSource(path);
   try {
-    return await detect(source);
+    return await detect(window === undefined ? file : windowSource(file, window));
   } finally {
-    await source.close();
+    await file.close();
   }
 }
 

@@ -20,3 +20,7 @@ export { packDisk } from './pack-disk.ts';
 export type { ReferenceRules } from './reference-rules.ts';
 export { noReferences } from './reference-rules.ts';
 export type { WrittenFile } from './written-file.ts';
+export type { UnwrapProgress } from './spool-stream.ts';
+export type { UnwrappedImage, UnwrapRequest } from './unwrap-image.ts';
+export { DEFAULT_WRAPPER_DEPTH, unwrapImage } from './unwrap-image.ts';
+export { nodeWrapperPorts } from './wrapper-ports.ts';

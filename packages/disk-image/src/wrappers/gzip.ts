@@ -1,7 +1,7 @@
 import { crc32, crc32Continued } from '../bytes/crc32.ts';
+import { inflateStream } from '../bytes/inflate-stream.ts';
 import type { InputWindow } from '../bytes/input-window.ts';
 import { ImageError } from '../errors.ts';
-import type { WrapperPorts } from './ports.ts';
 
 const HEADER_BYTES = 10;
 const TRAILER_BYTES = 8;
@@ -19,12 +19,12 @@ const MAX_TEXT_BYTES = 64 * 1024;
  * All members of the file, one after another, each held against its checksum and length. Throws `truncated`, `corrupt`
  * (also for what follows the last member). RFC 1952.
  */
-export async function* gunzip(input: InputWindow, ports: WrapperPorts): AsyncGenerator<Uint8Array> {
+export async function* gunzip(input: InputWindow): AsyncGenerator<Uint8Array> {
   do {
     await readHeader(input);
     let crc = 0;
     let length = 0;
-    for await (const piece of ports.inflate(input)) {
+    for await (const piece of inflateStream(input)) {
       crc = crc32Continued(crc, piece);
       length += piece.length;
       yield piece;

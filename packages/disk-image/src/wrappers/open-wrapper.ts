@@ -56,7 +56,7 @@ export async function openWrapper(
   const ports = options.ports ?? portablePorts;
   switch (kind) {
     case 'gz':
-      return streamed(source, (input) => gunzip(input, ports), options);
+      return streamed(source, gunzip, options);
     case 'zst':
       return streamed(source, (input) => unzstd(input, ports), options);
     case 'xz':

@@ -1,8 +1,7 @@
 import { sha1 } from '@noble/hashes/legacy.js';
 import { sha256, sha512 } from '@noble/hashes/sha2.js';
 import { Decompress } from 'fzstd';
-import type { ByteStream, InputWindow } from '../bytes/input-window.ts';
-import { inflateStream } from '../bytes/inflate-stream.ts';
+import type { ByteStream } from '../bytes/input-window.ts';
 import { ImageError } from '../errors.ts';
 
 /** The digests that a manifest may use. */
@@ -17,8 +16,6 @@ export interface RunningHash {
 /** The heavy work of unpacking: portable by default, native where the platform has it. */
 export interface WrapperPorts {
   hash(name: HashName): RunningHash;
-  /** The content of the bare deflate stream at the input's position, which ends after it. Throws `truncated`, `corrupt`. */
-  inflate(input: InputWindow): ByteStream;
   /**
    * The content of exactly one zstd frame, whose structure has been checked. Throws `corrupt`. The checksum at its end is
    * checked where the platform can.
@@ -29,7 +26,6 @@ export interface WrapperPorts {
 /** Ports in plain JavaScript. The checksum of a zstd frame is not checked. */
 export const portablePorts: WrapperPorts = {
   hash: (name) => ({ sha1, sha256, sha512 })[name].create(),
-  inflate: inflateStream,
   zstdFrame: portableZstdFrame,
 };
 

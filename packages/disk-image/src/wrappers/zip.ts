@@ -1,5 +1,6 @@
 import { bunzip2 } from '../bytes/bzip2.ts';
 import { crc32Continued } from '../bytes/crc32.ts';
+import { inflateStream } from '../bytes/inflate-stream.ts';
 import type { ByteStream, InputWindow } from '../bytes/input-window.ts';
 import { unxz } from '../bytes/xz.ts';
 import { shownName } from './member-name.ts';
@@ -36,7 +37,7 @@ export function zipMemberStream(
 }
 
 function unpacked(input: InputWindow, method: number, ports: WrapperPorts): ByteStream | undefined {
-  if (method === DEFLATED) return ports.inflate(input);
+  if (method === DEFLATED) return inflateStream(input);
   if (method === BZIP2) return bunzip2(input);
   if (method === ZSTD) return unzstd(input, ports);
   return method === XZ ? unxz(input) : undefined;
