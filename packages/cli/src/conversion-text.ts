@@ -3,7 +3,7 @@ import type { ConversionReport, FileConversionPlan, WrittenFile } from '@diskmor
 import type { SeveralReport } from './convert-to-several.ts';
 import { factLines } from './fact-lines.ts';
 import type { SourceImage } from './source-image.ts';
-import { formatText } from './source-image.ts';
+import { formatText, givenPath } from './source-image.ts';
 import { durationText, exactSizeText, sizeText } from './terminal/size-text.ts';
 import type { Style } from './terminal/style.ts';
 import { plainText } from './terminal/text-layout.ts';
@@ -11,7 +11,7 @@ import { plainText } from './terminal/text-layout.ts';
 /** What a conversion did, for people. */
 export function reportText(report: ConversionReport, source: SourceImage, style: Style): string {
   const { plan } = report;
-  const from = `${style.bold(plainText(source.file.path))} (${formatText(source, plan.source.subformat)})`;
+  const from = `${style.bold(plainText(givenPath(source)))} (${formatText(source, plan.source.subformat)})`;
   const head = `${from} -> ${style.bold(plainText(report.files.at(-1)?.path ?? ''))} (${targetFormatText(plan)})`;
   const rows: [string, string][] = [
     ['virtual size', exactSizeText(report.virtualSize)],
@@ -25,7 +25,7 @@ export function reportText(report: ConversionReport, source: SourceImage, style:
 /** What several outputs of one read came to, for people: each file with its checksum as `sha256sum` prints it. */
 export function severalText(report: SeveralReport, source: SourceImage, style: Style): string {
   const { plan, targets } = report;
-  const from = `${style.bold(plainText(source.file.path))} (${formatText(source, plan.source.subformat)})`;
+  const from = `${style.bold(plainText(givenPath(source)))} (${formatText(source, plan.source.subformat)})`;
   const rows: [string, string][] = [
     ['virtual size', exactSizeText(report.virtualSize)],
     ['data', `${sizeText(report.dataBytes)} that are not zeros`],

@@ -6,6 +6,7 @@ import type { GivenArguments } from './arguments/given-arguments.ts';
 import { planText, reportText } from './conversion-text.ts';
 import { EXIT } from './exit-code.ts';
 import type { SourceImage } from './source-image.ts';
+import { givenPath } from './source-image.ts';
 import { withProgress } from './work-options.ts';
 
 /** A conversion on the command line, when its source has passed the inspection. */
@@ -39,6 +40,7 @@ export function reportJson<T extends Omit<ConversionReport, 'plan' | 'files' | '
   report: T,
   { source, verdict }: ConversionWork,
 ): object {
-  const { path, format } = source.file;
-  return { source: { path, format, detected: source.detected }, findings: verdict.findings, ...report };
+  const packed = source.packed === undefined ? {} : { packed: source.packed };
+  const described = { path: givenPath(source), format: source.file.format, detected: source.detected, ...packed };
+  return { source: described, findings: verdict.findings, ...report };
 }

@@ -23,7 +23,9 @@ export interface Allowed {
 export async function passSafetyGate(source: SourceImage, allowed: Allowed, terminal: Terminal): Promise<Verdict> {
   const { file, detected } = source;
   const declared = detected ? {} : { declared: file.format };
-  const verdict = await inspectFile(file.path, { ...declared, signal: allowed.signal });
+  const part = file.window === undefined ? {} : { window: file.window };
+  const name = source.packed === undefined ? {} : { fileName: source.packed.name ?? '' };
+  const verdict = await inspectFile(file.path, { ...declared, ...part, ...name, signal: allowed.signal });
   const references = (file.references?.directories.length ?? 0) > 0 ? REFERENCE_CODES : [];
   const accepted = new Set([...allowed.codes, ...references]);
   const stopping = verdict.findings.filter((finding) => finding.severity === 'unsafe' && !accepted.has(finding.code));

@@ -8,6 +8,8 @@ export interface SourceImage {
   readonly file: ImageFile;
   /** True when nobody named the format, so that the output must. */
   readonly detected: boolean;
+  /** What it was taken out of: the file that the user named, its containers from the innermost, its name in them. */
+  readonly packed?: { readonly path: string; readonly wrappers: readonly string[]; readonly name?: string };
 }
 
 /** The image at `path` in the format that was given, else in the one whose signature it bears. */
@@ -16,11 +18,20 @@ export async function sourceImage(
   given: GivenArguments,
   formatOption: string = 'format',
 ): Promise<SourceImage> {
+  return imageAt({ path }, given, formatOption);
+}
+
+/** The same for an image that is a part of a file, or was unpacked into one. */
+export async function imageAt(
+  place: Pick<ImageFile, 'path' | 'window'>,
+  given: GivenArguments,
+  formatOption: string = 'format',
+): Promise<SourceImage> {
   const named = given.text(formatOption);
-  const format = named === undefined ? await detectFormat(path) : requireFormat(named);
+  const format = named === undefined ? await detectFormat(place.path, place.window) : requireFormat(named);
   const snapshot = given.text('snapshot');
   const file: ImageFile = {
-    path,
+    ...place,
     format: format.name,
     references: givenReferences(given),
     ...(snapshot === undefined ? {} : { snapshot }),
@@ -31,5 +42,11 @@ export async function sourceImage(
 /** The format for people: `qcow2, detected`, or just `qcow2` when it was given. */
 export function formatText(source: SourceImage, subformat?: string): string {
   const notes = [...(subformat === undefined ? [] : [subformat]), ...(source.detected ? ['detected'] : [])];
-  return [source.file.format, ...notes].join(', ');
+  const packed = source.packed === undefined ? [] : [`in ${source.packed.wrappers.join(' in ')}`];
+  return [source.file.format, ...notes, ...packed].join(', ');
+}
+
+/** The file that the user named. */
+export function givenPath(source: SourceImage): string {
+  return source.packed?.path ?? source.file.path;
 }

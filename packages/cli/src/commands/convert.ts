@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import type { Verdict } from '@diskmorph/disk-image';
 import type { TargetFileRequest } from '@diskmorph/disk-image-node';
 import type { Command, CommandContext } from '../arguments/command.ts';
@@ -20,9 +21,9 @@ import { conversionChoices, outputRequest } from '../output-request.ts';
 import { passSafetyGate } from '../safety-gate.ts';
 import { severalOutputs } from '../several-outputs.ts';
 import type { SourceImage } from '../source-image.ts';
-import { sourceImage } from '../source-image.ts';
 import { TARGET_OPTION } from '../target-profile.ts';
 import { checkTargetPath } from '../target-path.ts';
+import { ENTRY_OPTION, unpackedSource } from '../unpacked-source.ts';
 
 /** `diskmorph convert`. */
 export const convertCommand: Command = {
@@ -32,6 +33,7 @@ export const convertCommand: Command = {
   optionalOperands: 1,
   notes: [
     'SRC is inspected first; what is not safe to use is refused with the reasons. DST appears under its name when it is complete and verified, not before. A failed or cancelled conversion leaves nothing behind.',
+    'SRC may be packed (gz, xz, zst, bz2, zip, tar, ova): the image inside is converted. -f raw takes the bytes as they are.',
     'With --to there is no DST: every output is written from one read of SRC, beside SRC unless its PATH is given, and listed with its SHA-256.',
   ],
   options: [
@@ -65,6 +67,7 @@ export const convertCommand: Command = {
     { long: 'force', summary: 'Replace DST when it exists' },
     { long: 'no-verify', summary: 'Do not read the result back' },
     { long: 'no-digest', summary: 'With --no-verify: do not compute the content id either' },
+    ENTRY_OPTION,
     SNAPSHOT_OPTION,
     REFERENCES_OPTION,
     {
@@ -121,16 +124,18 @@ async function runConvert(given: GivenArguments, context: CommandContext): Promi
   const sourcePath = requireOperand(given, 0);
   if (given.has('to')) {
     const targets = requestedOutputs(given, sourcePath);
-    const source = await openedSource(sourcePath, targets, { given, context });
-    return convertToSeveral({ ...choices, source: source.source.file, targets }, { ...source, given, context });
+    return withSource(sourcePath, targets, { given, context }, (source) =>
+      convertToSeveral({ ...choices, source: source.source.file, targets }, { ...source, given, context }),
+    );
   }
   const output = outputRequest(given);
-  const source = await openedSource(sourcePath, [output.target], { given, context });
-  const conversion = { ...choices, source: source.source.file, target: output.target };
-  const work = { ...source, given, context };
-  return output.profile === undefined
-    ? convertToOne(conversion, work)
-    : convertForTarget(conversion, { ...work, profile: output.profile, replaced: output.replaced });
+  return withSource(sourcePath, [output.target], { given, context }, (source) => {
+    const conversion = { ...choices, source: source.source.file, target: output.target };
+    const work = { ...source, given, context };
+    return output.profile === undefined
+      ? convertToOne(conversion, work)
+      : convertForTarget(conversion, { ...work, profile: output.profile, replaced: output.replaced });
+  });
 }
 
 function requestedOutputs(given: GivenArguments, sourcePath: string): readonly TargetFileRequest[] {
@@ -142,19 +147,37 @@ function requestedOutputs(given: GivenArguments, sourcePath: string): readonly T
   return severalOutputs(given.all('to'), sourcePath);
 }
 
-/** The source when its targets may be written and nothing about it is unsafe; its warnings are shown. */
-async function openedSource(
+interface OpenedSource {
+  readonly source: SourceImage;
+  readonly verdict: Verdict;
+}
+
+/** Gives `work` the source when its targets may be written; what was unpacked for it is gone afterwards. */
+async function withSource(
   sourcePath: string,
   targets: readonly TargetFileRequest[],
+  about: { readonly given: GivenArguments; readonly context: CommandContext },
+  work: (source: OpenedSource) => Promise<number>,
+): Promise<number> {
+  for (const { path } of targets) await checkTargetPath(sourcePath, path, about.given.has('force'));
+  const { source, cleanup } = await unpackedSource(sourcePath, dirname(targets[0]?.path ?? sourcePath), about);
+  try {
+    return await work({ source, verdict: await passedVerdict(source, about) });
+  } finally {
+    await cleanup();
+  }
+}
+
+/** The verdict on a source about which nothing is unsafe; its warnings are shown. */
+async function passedVerdict(
+  source: SourceImage,
   { given, context }: { readonly given: GivenArguments; readonly context: CommandContext },
-): Promise<{ readonly source: SourceImage; readonly verdict: Verdict }> {
-  const source = await sourceImage(sourcePath, given);
-  for (const { path } of targets) await checkTargetPath(sourcePath, path, given.has('force'));
+): Promise<Verdict> {
   const allowed = { codes: given.all('allow'), signal: context.signal };
   const verdict = await passSafetyGate(source, allowed, context.terminal);
   const isSilent = given.has('plan') || given.has('quiet') || given.has('json') || given.text('progress') === 'json';
   if (!isSilent) {
     for (const finding of verdict.findings) context.terminal.note(warningText(finding, context.terminal.noteStyle));
   }
-  return { source, verdict };
+  return verdict;
 }
