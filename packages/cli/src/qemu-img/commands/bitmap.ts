@@ -59,11 +59,18 @@ export async function bitmap(args: readonly string[]): Promise<number> {
       try {
         await perform(editor, file, { line, action, name });
       } catch (error) {
-        throw new Failure(`${failing}: ${reasonOf(error)}`);
+        throw new Failure(`${failing}: ${reasonOfBitmap(error, name)}`);
       }
     }
   });
   return 0;
+}
+
+/** Callers look for these words. */
+function reasonOfBitmap(error: unknown, name: string): string {
+  const reason = reasonOf(error);
+  if (reason.startsWith('There is a bitmap')) return `Bitmap already exists: ${name}`;
+  return reason.startsWith('The image has no bitmap') ? `Dirty bitmap '${name}' not found` : reason;
 }
 
 interface BitmapAction {

@@ -12,6 +12,7 @@ import { withWritableFile } from '../image/writable-file.ts';
 import type { Json } from '../text/json-text.ts';
 import { jsonText } from '../text/json-text.ts';
 import { note, out } from '../text/output.ts';
+import { roundHalfEven } from '../text/size-text.ts';
 
 const OPTIONS: readonly OptionSpec[] = [
   { short: 'f', long: 'format', takes: 'value' },
@@ -180,9 +181,12 @@ function shownNumbers(image: KnownImage, { report, fixed }: CheckResult): ShownN
   };
 }
 
+function unlessZero(count: number | undefined): number | undefined {
+  return count === 0 ? undefined : count;
+}
+
 /** The members in the order in which qemu-img 7.2 writes them; counts of nothing are left out. */
 function jsonReport({ location, format }: KnownImage, numbers: ShownNumbers): Json {
-  const unlessZero = (count: number | undefined): number | undefined => (count === 0 ? undefined : count);
   return {
     'image-end-offset': unlessZero(numbers.imageEndOffset),
     'compressed-clusters': unlessZero(numbers.compressed),
@@ -213,11 +217,14 @@ function humanReport(numbers: ShownNumbers): string {
   }
   if (corruptions + leaks === 0) text += 'No errors were found on the image.\n';
   if (total > 0 && allocated > 0) {
-    const percent = (part: number, whole: number): string => ((part * 100) / whole).toFixed(2);
     text += `${allocated}/${total} = ${percent(allocated, total)}% allocated, ${percent(numbers.fragmented, allocated)}% fragmented, ${percent(numbers.compressed, allocated)}% compressed clusters\n`;
   }
   if (imageEndOffset > 0) text += `Image end offset: ${imageEndOffset}\n`;
   return text;
+}
+
+function percent(part: number, whole: number): string {
+  return roundHalfEven((part * 100) / whole, 2).toFixed(2);
 }
 
 function exitCode(report: CheckReport): number {

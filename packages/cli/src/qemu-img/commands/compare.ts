@@ -107,12 +107,13 @@ async function comparePair(pair: Pair, how: Comparing): Promise<number> {
 }
 
 async function sizesOf({ first, second }: Pair): Promise<{ readonly first: number; readonly second: number }> {
-  const size = async (image: KnownImage): Promise<number> => {
-    const disk = await openImageFile(imageFile(image));
-    await disk.close();
-    return Math.ceil(disk.virtualSize / SECTOR_SIZE) * SECTOR_SIZE;
-  };
-  return { first: await size(first), second: await size(second) };
+  return { first: await sizeOf(first), second: await sizeOf(second) };
+}
+
+async function sizeOf(image: KnownImage): Promise<number> {
+  const disk = await openImageFile(imageFile(image));
+  await disk.close();
+  return Math.ceil(disk.virtualSize / SECTOR_SIZE) * SECTOR_SIZE;
 }
 
 /** The first guest byte that one image stores, or says to be zeros, otherwise than the other. */

@@ -26,7 +26,7 @@ export async function convertIntoExisting(job: ConvertJob, progress: ProgressTex
     const request = {
       source,
       targetIsZero: line.has('target-is-zero'),
-      isZero: (bytes: Uint8Array): boolean => nodeCodecs().isZero(bytes),
+      isZero: allZero,
       onPercent: (percent: number): void => progress.update(percent),
     };
     if (format.name === 'raw') await copyIntoFile(targetPath, request);
@@ -52,11 +52,14 @@ export async function convertOntoDevice(
     const device = openFileSourceSync(job.path);
     await device.close();
     if (device.size < source.virtualSize) throw new Failure(`${prefix} Cannot grow device files`);
-    const isZero = (bytes: Uint8Array): boolean => nodeCodecs().isZero(bytes);
-    await copyIntoFile(job.path, { source, targetIsZero: false, isZero, onPercent });
+    await copyIntoFile(job.path, { source, targetIsZero: false, isZero: allZero, onPercent });
   } finally {
     await source.close();
   }
+}
+
+function allZero(bytes: Uint8Array): boolean {
+  return nodeCodecs().isZero(bytes);
 }
 
 interface RawCopy {

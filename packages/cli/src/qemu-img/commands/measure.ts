@@ -123,8 +123,7 @@ async function measureTarget(format: Format, line: CommandLine, source: Measured
   const { writer } = format;
   const driver = line.value('O') ?? 'raw';
   const values = readCreateOptions(driver, line.values('o'), '');
-  const refuse = (message: string): Failure => new Failure(message);
-  const { options } = writerRequest(format, values, { compressed: false, fullyAllocated: false, refuse });
+  const { options } = writerRequest(format, values, { compressed: false, fullyAllocated: false, refuse: toFailure });
   if (writer === undefined) throw new Error('assertion failed: the format has a writer');
   try {
     const layout = writer.layout({
@@ -145,6 +144,10 @@ async function measureTarget(format: Format, line: CommandLine, source: Measured
   } catch (error) {
     throw new Failure(reasonOf(error));
   }
+}
+
+function toFailure(message: string): Failure {
+  return new Failure(message);
 }
 
 /** Units of the target that the source stores something of. */

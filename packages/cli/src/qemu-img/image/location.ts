@@ -117,7 +117,7 @@ function fromMap(given: string, options: ReadonlyMap<string, string | null>): Im
   if (!FILE_DRIVERS.has(fileDriver)) throw refuse(`Unknown protocol '${fileDriver}'; only local files are opened`);
   for (const name of options.keys()) {
     if (known.has(name) || HARMLESS.test(name)) continue;
-    if (/key-secret$/.test(name)) throw refuse('Encrypted images cannot be read');
+    if (name.endsWith('key-secret')) throw refuse('Encrypted images cannot be read');
     throw refuse(`Block driver '${driver ?? 'file'}' does not support the option '${name}'`);
   }
   const path = options.get(nameKey) ?? options.get('file') ?? undefined;

@@ -7,8 +7,18 @@ export function sizeText(bytes: number): string {
   return `${threeDigits(bytes / 2 ** (unit * 10))} ${UNITS[unit]}B`;
 }
 
-/** As C prints `%0.3g`. */
+/** As C prints `%0.3g`: three digits, of two that are as near the even one. */
 function threeDigits(value: number): string {
-  const rounded = Number(value.toPrecision(3));
+  const digits = value >= 100 ? 0 : value >= 10 ? 1 : value >= 1 ? 2 : 3;
+  const rounded = roundHalfEven(value, digits);
   return rounded >= 1000 ? '1e+03' : String(rounded);
+}
+
+/** The number with `digits` decimals that is nearest, as C's printf rounds. */
+export function roundHalfEven(value: number, digits: number): number {
+  const scale = 10 ** digits;
+  const below = Math.floor(value * scale);
+  const rest = value * scale - below;
+  const up = rest === 0.5 ? below % 2 === 1 : rest > 0.5;
+  return (below + (up ? 1 : 0)) / scale;
 }
