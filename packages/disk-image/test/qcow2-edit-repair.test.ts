@@ -151,3 +151,12 @@ test('a refcount table that grows beyond its cluster', async () => {
   await expectClean(peer, file.bytes());
   expect(new DataView(file.bytes().buffer).getUint32(56)).toBeGreaterThan(1);
 });
+
+test('a cluster without one allocated subcluster still belongs to its entry', async () => {
+  const bytes = await makeGolden(peer, golden('extended L2'));
+  const view = new DataView(bytes.buffer);
+  const l2 = Number(view.getBigUint64(Number(view.getBigUint64(40))) & 0x00fffffffffffe00n);
+  expect(view.getBigUint64(l2)).not.toBe(0n);
+  view.setBigUint64(l2 + 8, 0n);
+  await expectClean(peer, bytes);
+});

@@ -130,6 +130,10 @@ function decodeCluster(state: CheckState, table: L2Table, index: number): Checke
     reportCorruption(state, 'corrupt-table', error.message, error.offset ?? table.hostOffset);
     return { kind: KIND.data, hostOffset: rawHostOffset(table, index, geometry) };
   }
+  // A cluster without one allocated subcluster is still the entry's.
+  if (unit.kind !== KIND.compressed && hostOffset === NO_HOST_OFFSET) {
+    hostOffset = rawHostOffset(table, index, geometry);
+  }
   if (geometry.externalData) checkExternalOffset(state, table, index, hostOffset);
   else if (dataEnd > state.source.size && dataEnd - state.source.size < geometry.clusterSize) {
     reportCorruption(state, 'truncated', `The file ends inside the data cluster at byte ${hostOffset}`, hostOffset);

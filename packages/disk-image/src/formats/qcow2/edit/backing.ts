@@ -24,10 +24,10 @@ export function backingChange(
   image: EditedImage,
   backing: ImageReference | undefined,
 ): Required<Pick<HeaderChange, 'extensions' | 'backingFile'>> {
-  const { extensions, header, geometry } = image.metadata;
+  const { extensions, header } = image.metadata;
   const others: readonly ExtensionDraft[] = extensions.all.filter((extension) => extension.type !== BACKING_FORMAT);
   if (backing === undefined || backing.name === '') return { extensions: others, backingFile: null };
-  if (geometry.externalData && (header.autoclearFeatures & AUTOCLEAR.rawExternalData) !== 0n) {
+  if ((header.autoclearFeatures & AUTOCLEAR.rawExternalData) !== 0n) {
     throw qcow2Error('unsupported', 'An image whose external data file is raw by itself cannot have a backing image', {
       structure: 'header',
       offset: 88,
