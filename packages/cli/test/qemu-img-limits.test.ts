@@ -52,7 +52,7 @@ test('info of a small image takes less than 0.3 s of CPU, start-up included', as
   const script =
     'import resource,subprocess,sys\n' +
     'used=[]\n' +
-    'for _ in range(3):\n' +
+    'for _ in range(5):\n' +
     '  before=resource.getrusage(resource.RUSAGE_CHILDREN)\n' +
     '  subprocess.run(sys.argv[1:],check=True,stdout=subprocess.DEVNULL)\n' +
     '  after=resource.getrusage(resource.RUSAGE_CHILDREN)\n' +

@@ -1,4 +1,4 @@
-import type { DiskImage } from '@diskmorph/disk-image';
+import type { DiskImage, Extent, GuestRange } from '@diskmorph/disk-image';
 import { ImageError } from '@diskmorph/disk-image';
 
 /** What is given up together when it cannot be read. */
@@ -27,8 +27,23 @@ export function salvagedImage(image: DiskImage, report: (offset: number, error: 
   return {
     info: image.info,
     virtualSize: image.virtualSize,
-    extents: (range) => image.extents(range),
+    extents: (range) => readableExtents(image, range),
     read,
     close: () => image.close(),
   };
+}
+
+/** The map as far as it can be read; what follows may be data. */
+async function* readableExtents(image: DiskImage, range: GuestRange): AsyncGenerator<Extent> {
+  const end = range.offset + range.length;
+  let position = range.offset;
+  try {
+    for await (const extent of image.extents(range)) {
+      yield extent;
+      position = extent.offset + extent.length;
+    }
+  } catch (error) {
+    if (!(error instanceof ImageError) || error.code === 'aborted') throw error;
+    if (position < end) yield { offset: position, length: end - position, state: 'data', compressed: false };
+  }
 }

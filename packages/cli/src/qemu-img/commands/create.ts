@@ -136,6 +136,7 @@ async function unnamedBackingFormat(
   const source = openLocation(fromName(referencedPath(image.name, image.backing) ?? image.backing));
   try {
     const found = await detectDriver(source, image.backing);
+    // The real program ends its message without a line break here; ours ends every message.
     return new Failure(`${message}\nDetected format of ${qemuName(found.name)}.`);
   } finally {
     await source.close();
