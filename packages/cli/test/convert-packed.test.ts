@@ -62,6 +62,13 @@ test('of several disks one must be named', async () => {
   expect(await scratch.qemuImg('compare', '-F', 'raw', SAMPLE, 'two.raw')).toContain('Images are identical');
 });
 
+test('an archive that was written for Google is read back', async () => {
+  const archive = scratch.path('google.tar.gz');
+  expect(await diskmorph('convert', '--for', 'gcp', SAMPLE, archive)).toMatchObject({ code: 0 });
+  expect(await diskmorph('convert', '-O', 'qcow2', archive, scratch.path('google.qcow2'))).toMatchObject({ code: 0 });
+  expect(await scratch.qemuImg('compare', SAMPLE, 'google.qcow2')).toContain('Images are identical');
+});
+
 test('-f raw takes the bytes as they are', async () => {
   const target = scratch.path('as-it-is.raw');
   expect(await diskmorph('convert', '-f', 'raw', '-O', 'raw', scratch.path('sample.img.gz'), target)).toMatchObject({

@@ -93,7 +93,9 @@ async function openWindow(file: ImageFile, openSource: SourceOpener): Promise<By
 async function openLayer(format: Format, source: ByteSource, context: OpenContext): Promise<DiskImage> {
   try {
     if (format.open !== undefined) return await format.open(source, context);
-    throw new ImageError('unsupported', `${format.name} images are recognised but cannot be read`, {
+    const { encryption } = (await format.examine(source)).info;
+    const why = encryption === undefined ? '' : `: the guest bytes are encrypted (${encryption})`;
+    throw new ImageError('unsupported', `${format.name} images are recognised but cannot be read${why}`, {
       format: format.name,
     });
   } catch (error) {

@@ -1,4 +1,4 @@
-import type { ByteStream, WrapperKind } from '@diskmorph/disk-image';
+import type { ByteSource, ByteStream, Unwrapped, WrapperKind } from '@diskmorph/disk-image';
 import { throwIfAborted } from '@diskmorph/disk-image';
 import { openFileSink } from './file-sink.ts';
 import { nodeCodecs } from './native-codecs.ts';
@@ -50,6 +50,30 @@ export async function spoolStream(
     }
     await sink.truncate(offset);
     report(offset);
+  } finally {
+    await sink.close();
+  }
+}
+
+const COPY_BYTES = 1024 * 1024;
+
+/** Writes the pieces of a file with holes into a new file. Throws `truncated`, `io`, `aborted`. */
+export async function spoolPieces(
+  source: ByteSource,
+  file: Extract<Unwrapped, { readonly placement: 'pieces' }>,
+  how: { readonly filePath: string; readonly signal: AbortSignal | undefined },
+): Promise<void> {
+  const sink = openFileSink(how.filePath, 'the unpacked image');
+  const buffer = new Uint8Array(COPY_BYTES);
+  try {
+    for (const { offset, hostOffset, length } of file.pieces) {
+      for (let done = 0; done < length; done += buffer.length) {
+        const part = buffer.subarray(0, Math.min(buffer.length, length - done));
+        await source.read(hostOffset + done, part, how.signal);
+        await sink.write(offset + done, part);
+      }
+    }
+    await sink.truncate(file.length);
   } finally {
     await sink.close();
   }

@@ -16,7 +16,7 @@ import { openFileSource } from './file-source.ts';
 import type { ImageFile } from './image-file.ts';
 import { ioError } from './io-error.ts';
 import type { UnwrapProgress } from './spool-stream.ts';
-import { spoolStream } from './spool-stream.ts';
+import { spoolPieces, spoolStream } from './spool-stream.ts';
 import { windowSource } from './window-source.ts';
 import { nodeWrapperPorts } from './wrapper-ports.ts';
 
@@ -150,8 +150,13 @@ async function unwrapOnce(place: Place, request: StepRequest, work: WorkDirector
       };
     }
     const unpacked = await work.newFile();
+    const step = { kind, place: { path: unpacked }, name: opened.name };
+    if (opened.placement === 'pieces') {
+      await spoolPieces(source, opened, { filePath: unpacked, signal: request.signal });
+      return { ...step, packedBytes: undefined };
+    }
     await spoolStream(opened, unpacked, { ...request, report: { wrapper: kind, totalBytes: source.size } });
-    return { kind, place: { path: unpacked }, name: opened.name, packedBytes: source.size };
+    return { ...step, packedBytes: source.size };
   } finally {
     await file.close();
   }

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openImageFile, unwrapImage } from '../src/index.ts';
 import type { UnwrapProgress, UnwrapRequest } from '../src/index.ts';
 import { patched } from '../../disk-image/test/goldens.ts';
-import { packedBy } from '../../disk-image/test/packed.ts';
+import { packedBy, sparseTar } from '../../disk-image/test/packed.ts';
 import { mixedGuest, noise } from '../../disk-image/test/qcow2-peer.ts';
 import { ovaOf, tarOf } from '../../disk-image/test/tar-archives.ts';
 
@@ -95,6 +95,18 @@ test('zeros become holes, and the length is kept', async () => {
   expect(Buffer.compare(await readFile(unwrapped.file.path), content)).toBe(0);
   await unwrapped.cleanup();
   await unwrapped.cleanup();
+});
+
+test('a tar with holes gives a file with holes', async () => {
+  const content = new Uint8Array(20 * 2 ** 20);
+  content.fill(7, 5 * 2 ** 20, 5 * 2 ** 20 + 100_000);
+  const filePath = await written('image.tar.gz', await packedBy('gzip', ['-c'], await sparseTar('oldgnu', content)));
+  const unwrapped = await unwrapImage(filePath);
+  expect(unwrapped).toMatchObject({ wrappers: ['gz', 'tar'], innerName: 'disk.img' });
+  expect(Buffer.compare(await readFile(unwrapped.file.path), content)).toBe(0);
+  expect((await stat(unwrapped.file.path)).blocks * 512).toBeLessThan(2 ** 20);
+  await unwrapped.cleanup();
+  expect(await readdir(folder)).toEqual(['image.tar.gz']);
 });
 
 test('a file whose format is known is no container', async () => {

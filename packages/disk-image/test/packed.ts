@@ -1,6 +1,9 @@
 /** Bytes packed by the programs that people pack images with. */
 import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { requirePackage } from '../../../fixtures/peers.ts';
+import { inScratchFolder } from './goldens.ts';
 
 /** The Debian package that brings each program. */
 const PACKAGES: Readonly<Record<string, string>> = {
@@ -34,6 +37,15 @@ export async function packedBy(
     // A program that reads nothing may be gone before its input is closed.
     child.stdin?.on('error', () => {});
     child.stdin?.end(input);
+  });
+}
+
+/** A tar archive of `disk.img` with the content, its zeros as holes. */
+export async function sparseTar(format: string, content: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
+  return inScratchFolder(async (folder) => {
+    await writeFile(join(folder, 'full'), content);
+    const script = `cp --sparse=always full disk.img && tar -cS --hole-detection=raw --format=${format} disk.img`;
+    return packedBy('sh', ['-c', script], undefined, folder);
   });
 }
 

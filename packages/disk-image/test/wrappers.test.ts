@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import type { Unwrapped, WrapperKind, WrapperOptions } from '../src/index.ts';
 import { ImageError, memorySource, openWrapper, wrapperAtStart } from '../src/index.ts';
 import { inScratchFolder, joined } from './goldens.ts';
-import { collected, packedBy } from './packed.ts';
+import { collected, packedBy, sparseTar } from './packed.ts';
 import { mixedGuest, noise } from './qcow2-peer.ts';
 import { ovaOf, ovfOf, sha256Line, tarOf } from './tar-archives.ts';
 
@@ -27,6 +27,13 @@ async function unwrapped(
   if (opened.placement === 'range') {
     const { offset, length, name } = opened;
     return { placement: 'range', name, bytes: packed.subarray(offset, offset + length) };
+  }
+  if (opened.placement === 'pieces') {
+    const bytes = new Uint8Array(opened.length);
+    for (const { offset, hostOffset, length } of opened.pieces) {
+      bytes.set(packed.subarray(hostOffset, hostOffset + length), offset);
+    }
+    return { placement: 'pieces', name: opened.name, bytes };
   }
   const bytes = await collected(opened.bytes);
   expect(opened.length ?? bytes.length).toBe(bytes.length);
@@ -114,6 +121,13 @@ const RECIPES: readonly Recipe[] = [
   { name: 'tar', kind: 'tar', pack: tar(), placement: 'range', inner: 'disk.img' },
   { name: 'tar of version 7', kind: 'tar', pack: tar('--format=v7'), placement: 'range', inner: 'disk.img' },
   { name: 'pax', kind: 'tar', pack: tar('--format=posix'), placement: 'range', inner: 'disk.img' },
+  {
+    name: 'tar with holes',
+    kind: 'tar',
+    pack: (content) => sparseTar('gnu', content),
+    placement: 'pieces',
+    inner: 'disk.img',
+  },
   ...['gnu', 'posix', 'ustar'].map((format): Recipe => ({
     name: `${format} tar with a long name`,
     kind: 'tar',
@@ -255,6 +269,20 @@ describe('an archive of several files', () => {
   });
 });
 
+test('a file of very many holes is read, in the pax format it is refused by name', async () => {
+  const content = new Uint8Array(8192 * 300);
+  for (let i = 0; i < 300; i++) content.fill(i, i * 8192, i * 8192 + 4096);
+  const packed = await sparseTar('gnu', content);
+  const found = await unwrapped(packed, 'tar');
+  expect(found.placement).toBe('pieces');
+  expect(Buffer.compare(found.bytes, content)).toBe(0);
+  const pax = await sparseTar('posix', content);
+  await expect(openWrapper(memorySource(pax), 'tar')).rejects.toMatchObject({
+    code: 'unsupported',
+    message: expect.stringContaining('sparse'),
+  });
+});
+
 describe('a hostile archive', () => {
   const file = (name: string): Parameters<typeof tarOf>[0][number] => ({ name, content: SMALL });
 
@@ -273,7 +301,8 @@ describe('a hostile archive', () => {
     { name: 'a symbolic link', members: [{ name: 'a', content: new Uint8Array(0), type: '2' }], code: 'unsafe' },
     { name: 'a hard link', members: [{ name: 'a', content: new Uint8Array(0), type: '1' }], code: 'unsafe' },
     { name: 'a device', members: [{ name: 'a', content: new Uint8Array(0), type: '3' }], code: 'unsafe' },
-    { name: 'a sparse file', members: [{ name: 'a', content: SMALL, type: 'S' }], code: 'unsupported' },
+    { name: 'a map that does not add up', members: [{ name: 'a', content: SMALL, type: 'S' }], code: 'corrupt' },
+    { name: 'a member of an unknown type', members: [{ name: 'a', content: SMALL, type: 'Q' }], code: 'unsupported' },
     { name: 'two files of one name', members: [file('a'), file('./a')], code: 'corrupt' },
     { name: 'a size of exabytes', members: [{ ...file('a'), size: '77777777777' }], code: 'truncated' },
     { name: 'a size that is none', members: [{ ...file('a'), size: 'nonsense' }], code: 'corrupt' },

@@ -13,6 +13,7 @@ import { diskOfPackage, hasDescriptor } from './ova.ts';
 import type { WrapperPorts } from './ports.ts';
 import { portablePorts } from './ports.ts';
 import { readTar } from './tar.ts';
+import type { StoredPiece } from './tar-sparse.ts';
 import type { WrapperKind } from './wrapper-kind.ts';
 import { checkedMember, zipMemberStream } from './zip.ts';
 import { packedOffset, readZipDirectory } from './zip-directory.ts';
@@ -27,9 +28,16 @@ export interface WrapperOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What a container holds: a part of the source as it is, or bytes that must be unpacked from front to end. */
+/** What a container holds: a part of the source as it is, several parts, or bytes that must be unpacked from front to end. */
 export type Unwrapped =
   | { readonly placement: 'range'; readonly name: string; readonly offset: number; readonly length: number }
+  | {
+      /** A file with holes: the pieces lie in the source as they are, between them are zeros. */
+      readonly placement: 'pieces';
+      readonly name: string;
+      readonly length: number;
+      readonly pieces: readonly StoredPiece[];
+    }
   | {
       readonly placement: 'stream';
       /** Its name in an archive. */
@@ -94,7 +102,11 @@ async function openTar(source: ByteSource, ports: WrapperPorts, options: Wrapper
   const member = hasDescriptor(members)
     ? await diskOfPackage(source, members, { wanted, ports, signal })
     : chosenMember(members, wanted);
-  return { placement: 'range', name: member.name, offset: member.offset, length: member.size };
+  const { name, size: length, pieces } = member;
+  if (pieces === undefined) return { placement: 'range', name, offset: member.offset, length };
+  const { maxOutputBytes } = limitsOf(options);
+  if (length <= maxOutputBytes) return { placement: 'pieces', name, length, pieces };
+  throw new ImageError('unsafe', `The archive's file has ${length} bytes; at most ${maxOutputBytes} are accepted`);
 }
 
 async function openZip(source: ByteSource, ports: WrapperPorts, options: WrapperOptions): Promise<Unwrapped> {

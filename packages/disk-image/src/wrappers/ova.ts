@@ -39,6 +39,8 @@ export async function diskOfPackage(
   if (member.size !== (disk.size ?? member.size)) {
     throw ovfError('corrupt', `The disk ${shownName(disk.name)} has ${member.size} bytes instead of ${disk.size}`);
   }
+  const sparse = members.find(({ pieces }) => pieces !== undefined);
+  if (sparse !== undefined) throw ovfError('unsupported', `The package has the sparse file ${shownName(sparse.name)}`);
   await checkManifest(source, { members, descriptor, disk: member }, options);
   return member;
 }

@@ -40,8 +40,8 @@ function textField(bytes: Uint8Array): string {
   return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
 }
 
-/** Octal digits, or a binary number with the highest bit set (GNU). */
-function numberField(bytes: Uint8Array, offset: number): number {
+/** Octal digits, or a binary number with the highest bit set (GNU). Throws `corrupt`. */
+export function numberField(bytes: Uint8Array, offset: number): number {
   if (((bytes[0] ?? 0) & 0x80) !== 0) {
     const value = bytes.reduce((sum, byte, i) => sum * 256 + (i === 0 ? byte & 0x7f : byte), 0);
     if (Number.isSafeInteger(value)) return value;

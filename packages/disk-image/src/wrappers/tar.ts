@@ -6,11 +6,15 @@ import type { Member } from './member-name.ts';
 import { checkUnique, safeName, shownName } from './member-name.ts';
 import type { TarHeader } from './tar-header.ts';
 import { parseTarHeader, TAR_BLOCK, tarError } from './tar-header.ts';
+import type { StoredPiece } from './tar-sparse.ts';
+import { readSparseMap } from './tar-sparse.ts';
 
-/** A regular file, stored as it is. */
+/** A regular file, stored as it is or with its holes left out. */
 export interface TarMember extends Member {
   /** Byte offset of its content in the archive. */
   readonly offset: number;
+  /** What is stored, when there are holes. */
+  readonly pieces?: readonly StoredPiece[];
 }
 
 const MAX_MEMBERS = 100_000;
@@ -27,7 +31,8 @@ const UNSAFE_TYPES: Readonly<Record<string, string>> = {
   4: 'a block device',
   6: 'a named pipe',
 };
-const REGULAR_TYPES = '07';
+const SPARSE = 'S';
+const REGULAR_TYPES = '07S';
 const DIRECTORY_TYPES = '5D';
 const VOLUME_LABEL = 'V';
 
@@ -39,7 +44,7 @@ interface Extension {
 
 /**
  * The regular files of the archive. Its content is not read. Throws `corrupt`, `truncated` (also without the two blocks of
- * zeros at its end), `unsafe` for links, devices and names that leave the archive, `unsupported` for sparse members.
+ * zeros at its end), `unsafe` for links, devices and names that leave the archive, `unsupported` for sparse members in the pax format.
  */
 export async function readTar(source: ByteSource): Promise<readonly TarMember[]> {
   const members: TarMember[] = [];
@@ -48,16 +53,19 @@ export async function readTar(source: ByteSource): Promise<readonly TarMember[]>
   for (let count = 0; ; count++) {
     if (count > MAX_MEMBERS) throw tarError('unsafe', `The archive has over ${MAX_MEMBERS} members`, at);
     checkInside(source.size, at, TAR_BLOCK);
-    const header = parseTarHeader(await readBytes(source, at, TAR_BLOCK), at);
+    const block = await readBytes(source, at, TAR_BLOCK);
+    const header = parseTarHeader(block, at);
     if (header === undefined) break;
-    const content = at + TAR_BLOCK;
     const isExtension = 'xgLK'.includes(header.type);
-    if (isExtension) extension = { ...extension, ...(await readExtension(source, header, content)) };
     const size = isExtension ? header.size : (extension.size ?? header.size);
+    const sparse = header.type === SPARSE ? await readSparseMap(source, block, { at, stored: size }) : undefined;
+    const content = sparse?.content ?? at + TAR_BLOCK;
     checkInside(source.size, content, size);
+    if (isExtension) extension = { ...extension, ...(await readExtension(source, header, content)) };
     if (!isExtension) {
       const name = extension.name ?? header.name;
-      if (isRegular(header, name, at)) members.push({ name: safeName(name), size, offset: content });
+      const stored = sparse === undefined ? { size } : { size: sparse.size, pieces: sparse.pieces };
+      if (isRegular(header, name, at)) members.push({ name: safeName(name), offset: content, ...stored });
       extension = {};
     }
     at = content + alignUp(size, TAR_BLOCK);
@@ -80,7 +88,7 @@ function isRegular({ type }: TarHeader, name: string, at: number): boolean {
   }
   const unsafe = UNSAFE_TYPES[type];
   if (unsafe !== undefined) throw tarError('unsafe', `The archive's member ${shownName(name)} is ${unsafe}`, at);
-  const what = type === 'S' ? 'a sparse file' : `of the unknown type ${JSON.stringify(type)}`;
+  const what = `of the unknown type ${JSON.stringify(type)}`;
   throw tarError('unsupported', `The archive's member ${shownName(name)} is ${what}`, at);
 }
 
@@ -109,7 +117,12 @@ function paxExtension(bytes: Uint8Array, offset: number, isGlobal: boolean): Ext
     }
     const [, key = '', value = ''] =
       /^([^=]*)=([\s\S]*)$/.exec(new TextDecoder().decode(bytes.subarray(space + 1, end - 1))) ?? [];
-    if (key.startsWith('GNU.sparse')) throw tarError('unsupported', 'The archive has a sparse file', offset);
+    if (key.startsWith('GNU.sparse'))
+      throw tarError(
+        'unsupported',
+        'The archive has a sparse file in the pax format; pack it with tar --format=gnu',
+        offset,
+      );
     if (isGlobal && (key === 'path' || key === 'size')) {
       throw tarError('corrupt', `A global pax header gives every file one ${key}`, offset);
     }
