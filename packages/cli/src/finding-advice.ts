@@ -40,7 +40,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   'size-bomb-table': 'Do not use the image: no real disk needs a table of this size.',
   'size-bomb-virtual': LOOK_AT_SIZE,
   'size-bomb-ratio': LOOK_AT_SIZE,
-  wrapped: 'Unpack it first, then inspect what is inside.',
+  wrapped: 'Unpack it and inspect what is inside; convert takes gz, xz, zst, bz2, zip, tar and ova as they are.',
   dirty: 'If the machine that used it is still running, stop it first; else this is harmless for reading.',
   'corrupt-flag': 'Run "diskmorph check FILE" and compare the content with a good copy.',
   'empty-file': COPY_AGAIN,
