@@ -16,7 +16,7 @@ const seesSource = !fromSource || process.execArgv.includes(SOURCE_CONDITION);
 
 /**
  * Runs `program`: its `script` in this folder started this process, its `entry` below `src` (or `dist`) exports the
- * function `run`, which gets the arguments.
+ * function `run`, which gets the arguments. `bundle` below `dist` is the same in few files, where it has been made.
  */
 export async function launch(program) {
   if (nodeIsNewEnough && seesSource) await runHere(program);
@@ -24,10 +24,12 @@ export async function launch(program) {
   else await relaunch(program);
 }
 
-async function runHere({ entry, run }) {
+async function runHere({ entry, bundle, run }) {
   if (process.env[RELAUNCHED] === 'watched') dieWithParent();
   delete process.env[RELAUNCHED];
-  const main = fromSource ? join(packageFolder, 'src', `${entry}.ts`) : join(packageFolder, 'dist', `${entry}.js`);
+  const packed = bundle === undefined ? undefined : join(packageFolder, 'dist', `${bundle}.js`);
+  const built = packed !== undefined && existsSync(packed) ? packed : join(packageFolder, 'dist', `${entry}.js`);
+  const main = fromSource ? join(packageFolder, 'src', `${entry}.ts`) : built;
   const program = await import(pathToFileURL(main).href);
   await program[run](process.argv.slice(2));
 }

@@ -1,0 +1,31 @@
+/**
+ * Packs the drop-in for qemu-img and all it uses into a few files: `node tools/bundle.ts [folder]`, after `npm run build`.
+ * Services start it for every image, and hundreds of small modules cost more to load than the program costs to run.
+ */
+import { join } from 'node:path';
+import { build } from 'vite';
+
+const ROOT = join(import.meta.dirname, '..');
+const outDir = process.argv[2] ?? join(ROOT, 'packages', 'cli', 'dist', 'qemu-img', 'bundle');
+
+await build({
+  configFile: false,
+  root: ROOT,
+  logLevel: 'warn',
+  resolve: { conditions: ['source'] },
+  ssr: { noExternal: true, resolve: { conditions: ['source'] } },
+  build: {
+    ssr: true,
+    target: 'node26',
+    minify: false,
+    outDir,
+    emptyOutDir: true,
+    rolldownOptions: {
+      input: {
+        main: join(ROOT, 'packages', 'cli', 'src', 'qemu-img', 'main.ts'),
+        'lane-worker': join(ROOT, 'packages', 'disk-image-node', 'src', 'lane-worker.ts'),
+      },
+      output: { entryFileNames: '[name].js', chunkFileNames: '[name]-[hash].js' },
+    },
+  },
+});
