@@ -29,16 +29,12 @@ export async function makeImages(folder: string): Promise<readonly string[]> {
   await io('over.qcow2', 'write -P 7 1M 64k', 'write -z 5M 64k');
   await img('create', '-q', '-f', 'qcow2', '-b', join(folder, 'over.qcow2'), '-F', 'qcow2', 'over2.qcow2', '30M');
   await img('create', '-q', '-f', 'qcow2', '-o', 'data_file=data.raw,data_file_raw=on', 'external.qcow2', '10M');
-  await img(
-    ...['create', '-q', '-f', 'qcow2', '-o'],
-    'compression_type=zstd,lazy_refcounts=on,extended_l2=on,refcount_bits=1,cluster_size=32k',
-    ...['extended.qcow2', '10M'],
-  );
+  const extended = 'compression_type=zstd,lazy_refcounts=on,extended_l2=on,refcount_bits=1,cluster_size=32k';
+  await img('create', '-q', '-f', 'qcow2', '-o', extended, 'extended.qcow2', '10M');
   await io('extended.qcow2', 'write -P 1 64k 64k', 'write -z 1M 2k');
-  await execute(qemuImg, [
-    ...['create', '-q', '--object', 'secret,id=s,data=abc', '-f', 'qcow2'],
-    ...['-o', 'encrypt.format=aes,encrypt.key-secret=s', join(folder, 'aes.qcow2'), '10M'],
-  ]);
+  const secret = ['--object', 'secret,id=s,data=abc'];
+  const aes = 'encrypt.format=aes,encrypt.key-secret=s';
+  await img('create', '-q', ...secret, '-f', 'qcow2', '-o', aes, 'aes.qcow2', '10M');
   await img('create', '-q', '-f', 'raw', 'sparse.raw', '10M');
   await io('sparse.raw', 'write -P 1 0 64k', 'write -P 2 1M 8k');
   await writeFile(join(folder, 'odd.raw'), 'abc');
