@@ -21,8 +21,8 @@ export const dmg: Format = {
   },
 };
 
-/** The map of a disk of terabytes fits; an image with more has been made to exhaust its reader. */
-const MAX_PROPERTY_LIST_BYTES = 64 * 2 ** 20;
+/** The map of a disk of hundreds of gigabytes fits; an image with more has been made to exhaust its reader. */
+const MAX_PROPERTY_LIST_BYTES = 32 * 2 ** 20;
 /** Offsets into the data of a resource fork have 24 bits. */
 const MAX_RESOURCE_FORK_BYTES = 2 ** 24 + 2 ** 20;
 const KNOWN_VERSION = 4;

@@ -30,7 +30,9 @@ function valueOf(dict: XmlElement | undefined, key: string): XmlElement | undefi
 function base64Bytes(text: string): Uint8Array {
   try {
     const characters = atob(text);
-    return Uint8Array.from({ length: characters.length }, (_, i) => characters.charCodeAt(i));
+    const bytes = new Uint8Array(characters.length);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = characters.charCodeAt(i);
+    return bytes;
   } catch (error) {
     throw dmgError('corrupt', 'A block table is not in base64', 'property list', { cause: error });
   }
