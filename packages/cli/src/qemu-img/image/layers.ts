@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import type { DiskImage } from '@diskmorph/disk-image';
-import { MAX_CHAIN_DEPTH } from '@diskmorph/disk-image';
+import { findFormat, MAX_CHAIN_DEPTH } from '@diskmorph/disk-image';
 import { openImageFile } from '@diskmorph/disk-image-node';
 import { Failure } from '../failure.ts';
 import { findDriver, qemuName } from '../format-names.ts';
@@ -58,8 +58,10 @@ async function backingOf(layers: readonly Layer[]): Promise<KnownImage | undefin
   const refuse = (why: string): Failure =>
     new Failure(`Could not open '${layers[0]?.image.location.given}': Could not open backing file: ${why}`);
   if (process.env['DISKMORPH_REFERENCES'] === 'deny') throw refuse(`'${name}': references are denied`);
-  const format = backing.format === undefined ? undefined : findDriver(backing.format);
-  if (backing.format !== undefined && format === undefined && backing.kind === 'backing') {
+  // A backing image's format is named in QEMU's words, a parent's in ours.
+  const find = backing.kind === 'backing' ? findDriver : findFormat;
+  const format = backing.format === undefined ? undefined : find(backing.format);
+  if (backing.format !== undefined && format === undefined) {
     throw refuse(`Unknown driver '${backing.format}'`);
   }
   return knownImage({ ...fromName(name), ...(format === undefined ? {} : { format: format.name }) });
