@@ -109,8 +109,12 @@ function systemFailure(error: Error, systemCode: string): Failure {
   };
 }
 
+/** What `errcode` of a `node:sqlite` error says when the state database finds no space. sqlite3.h, SQLITE_FULL. */
+const SQLITE_FULL = 13;
+
 /** `ENOSPC` and the like; empty for errors that are not the operating system's. */
 function systemCodeOf(error: unknown): string {
+  if (error instanceof Error && 'errcode' in error && error.errcode === SQLITE_FULL) return 'ENOSPC';
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   return /^E[A-Z0-9]+$/.test(code) ? code : '';
 }

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Transaction } from 'kysely';
-import { Kysely } from 'kysely';
+import { Kysely, sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Catalog } from '../repositories.ts';
 import { changeImage } from '../repositories.ts';
@@ -30,6 +30,17 @@ beforeEach(async () => {
 afterEach(async () => {
   await Promise.all(open.splice(0).map((db) => db.destroy()));
   await rm(dir, { recursive: true, force: true });
+});
+
+test('a full disk is the error that is told, though SQLite has rolled back by itself', async () => {
+  const db = new Kysely<CatalogTables>({ dialect: sqliteDialect(join(dir, 'full.db')) });
+  open.push(db);
+  await sql`create table filler (bytes blob)`.execute(db);
+  await sql`pragma max_page_count = 10`.execute(db);
+  const filling = db.transaction().execute(async (transaction) => {
+    for (let row = 0; row < 100; row++) await sql`insert into filler values (zeroblob(4000))`.execute(transaction);
+  });
+  await expect(filling).rejects.toThrow('database or disk is full');
 });
 
 test('an image comes back as it was saved, also after opening again', async () => {

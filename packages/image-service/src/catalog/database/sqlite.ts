@@ -7,6 +7,9 @@ type SqlValue = string | number | bigint | null | Uint8Array;
 /** How long a statement waits for another process that is writing. */
 const BUSY_TIMEOUT_MS = 5000;
 
+/** SQLite rolls back by itself when the disk is full; a second rollback would be an error that hides the first. */
+const NOTHING_CHANGED = { changes: 0, lastInsertRowid: 0 };
+
 /**
  * Kysely on Node's own SQLite. Commits are on the disk when they return (WAL, synchronous=full). The file is made when
  * it is missing; its directory must exist.
@@ -26,7 +29,10 @@ function openSqlite(path: string): SqliteDatabase {
       return {
         reader: statement.columns().length > 0,
         all: (parameters) => statement.all(...(parameters as SqlValue[])),
-        run: (parameters) => statement.run(...(parameters as SqlValue[])),
+        run: (parameters) =>
+          sql === 'rollback' && !database.isTransaction
+            ? NOTHING_CHANGED
+            : statement.run(...(parameters as SqlValue[])),
         iterate: (parameters) => statement.iterate(...(parameters as SqlValue[])),
       };
     },
