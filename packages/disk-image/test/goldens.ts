@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { despiteCoarseClock } from '../../../fixtures/coarse-clock.ts';
 import { requireQemuImg } from '../../../fixtures/peers.ts';
 
 const run = promisify(execFile);
@@ -49,21 +50,8 @@ export async function makeGoldens(...names: readonly string[]): Promise<Readonly
   });
 }
 
-const MAX_TRIES = 20;
-
-/**
- * LUKS measures how fast the machine derives keys; on coarse clocks qemu-img 7.2 sometimes sees no time pass and gives up
- * with "Unable to get accurate CPU usage", which the next try may not.
- */
 async function create(qemuImg: string, rest: readonly string[]): Promise<void> {
-  for (let tries = 1; ; tries++) {
-    try {
-      await run(qemuImg, ['create', '-q', ...rest]);
-      return;
-    } catch (error) {
-      if (tries >= MAX_TRIES || !String(error).includes('accurate CPU usage')) throw error;
-    }
-  }
+  await despiteCoarseClock(() => run(qemuImg, ['create', '-q', ...rest]));
 }
 
 /** Runs `work` in a fresh folder that is removed afterwards. */

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { despiteCoarseClock } from '../../../fixtures/coarse-clock.ts';
 import type { Extent, ImageReference, ReferencePolicy } from '../src/index.ts';
 import { memorySource } from '../src/index.ts';
 import { qcow2 } from '../src/formats/qcow2/qcow2.ts';
@@ -190,17 +191,9 @@ describe('what a header says is reported', () => {
     ['AES', ['-o', 'encryption=on,encrypt.key-secret=s']],
     ['LUKS', ['-o', 'encrypt.format=luks,encrypt.iter-time=10,encrypt.key-secret=s']],
   ])('encryption by its name: %s', async (name, options) => {
-    await peer.img([
-      'create',
-      '-q',
-      '-f',
-      'qcow2',
-      '--object',
-      'secret,id=s,data=abcd',
-      ...options,
-      'disk.qcow2',
-      '1M',
-    ]);
+    const secret = ['--object', 'secret,id=s,data=abcd'];
+    const create = ['create', '-q', '-f', 'qcow2', ...secret, ...options, 'disk.qcow2', '1M'];
+    await despiteCoarseClock(() => peer.img(create));
     const bytes = await peer.read('disk.qcow2');
     const { info, findings } = await qcow2.examine(memorySource(bytes));
     expect(info.encryption).toBe(name);
