@@ -217,7 +217,7 @@ async function copyInto(directories: readonly WorkDirectory[], conversion: Conve
     encoder: encoderFor(target.layout),
   }));
   const codecs = nodeCodecs();
-  const count = laneCount(plan.bytesToRead, request.workers);
+  const count = laneCount(plan.source.dataBytes, request.workers);
   const lanes = count === 0 ? inlineLanes({ source, targets, codecs }) : copyLanes(count, request.source, paths);
   try {
     return await convert(plan, {

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 
-/** Guest bytes below which starting threads costs more than they bring. */
-const WORTH_A_THREAD = 48 * 2 ** 20;
+/** Guest bytes of data below which starting threads costs more than they bring. */
+const WORTH_A_THREAD = 96 * 2 ** 20;
 /** Address space that a thread needs at the least; below it the process would abort. */
 const ADDRESS_SPACE_PER_LANE = 2 * 2 ** 30;
 const MAX_LANES = 16;
