@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { open, readFile, rename, stat } from 'node:fs/promises';
+import { open, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Checkpoint, CheckpointStore, ConversionPlan } from '@diskmorph/disk-image';
 import type { ImageFile } from './image-file.ts';
@@ -28,6 +28,15 @@ export function checkpointFile(directory: string): CheckpointStore {
       }
     },
   };
+}
+
+/** Removes the checkpoint, and the directory when nothing of anybody else is in it. Missing means done. */
+export async function removeCheckpoint(directory: string): Promise<void> {
+  for (const name of [CHECKPOINT_FILE, `${CHECKPOINT_FILE}.new`]) await rm(path.join(directory, name), { force: true });
+  await rmdir(directory).catch((error: NodeJS.ErrnoException) => {
+    if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(error.code ?? ''))
+      throw ioError('Cannot remove the work directory', error);
+  });
 }
 
 /**

@@ -12,7 +12,7 @@ import type {
   WorkMap,
 } from '@diskmorph/disk-image';
 import { assert, CHECKPOINT_INTERVAL, convert, ImageError, inlineLanes, planConversion } from '@diskmorph/disk-image';
-import { checkpointFile, planDigest } from './checkpoint-files.ts';
+import { checkpointFile, planDigest, removeCheckpoint } from './checkpoint-files.ts';
 import { verifyFile } from './digest-file.ts';
 import { fileRunSpool } from './file-run-spool.ts';
 import { openFileSink } from './file-sink.ts';
@@ -158,7 +158,7 @@ async function inWorkDirectories<T>(
   if (checkpoint !== undefined) {
     const directories: WorkDirectory[] = [];
     for (const index of targets.keys()) {
-      directories.push(await durableWorkDirectory(path.join(checkpoint.path, `target-${index}`)));
+      directories.push(await durableWorkDirectory(path.join(checkpoint.path, `diskmorph-target-${index}`)));
     }
     return work(directories);
   }
@@ -180,7 +180,7 @@ async function convertIn(directories: readonly WorkDirectory[], conversion: Conv
   for (const [index, target] of plan.targets.entries()) {
     await at(directories, index).commit(fileNames(target), path.dirname(at(request.targets, index).path));
   }
-  if (request.checkpoint !== undefined) await rm(request.checkpoint.path, { recursive: true, force: true });
+  if (request.checkpoint !== undefined) await removeCheckpoint(request.checkpoint.path);
   return result;
 }
 

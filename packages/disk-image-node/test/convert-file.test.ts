@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdtemp, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -166,6 +166,18 @@ test('a damaged checkpoint is not used', async () => {
   const report = await convertFile(wanted);
   expect(report.resumedFromBytes).toBe(0);
   expect(await sha256(at('damaged.raw'))).toBe(await sha256(at('disk.raw')));
+});
+
+test('a checkpoint directory that holds files of others keeps them', async () => {
+  await mkdir(at('shared-work'));
+  await writeFile(at('shared-work/precious'), 'keep me');
+  await convertFile({
+    ...request('raw', {}, 'shared.raw'),
+    checkpoint: { path: at('shared-work'), intervalBytes: 4 * MiB },
+  });
+  expect(await readdir(at('shared-work'))).toEqual(['precious']);
+  expect(await sha256(at('shared.raw'))).toBe(await sha256(at('disk.raw')));
+  await rm(at('shared-work'), { recursive: true });
 });
 
 test('an existing target is refused unless it may be replaced', async () => {
