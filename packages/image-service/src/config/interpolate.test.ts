@@ -6,7 +6,7 @@ const options: Readonly<Record<string, string>> = {
   'DEFAULT.base': '/base',
   'DEFAULT.nested': '$base/nested',
   'DEFAULT.loop': '$loop',
-  'task.work_dir': '/work',
+  'task.work_dir': '/scratch',
 };
 const lookup = (group: string | undefined, name: string): string | undefined =>
   group === undefined ? (options[`own.${name}`] ?? options[`DEFAULT.${name}`]) : options[`${group}.${name}`];
@@ -15,8 +15,8 @@ test.each([
   { text: 'plain', expected: { text: 'plain' } },
   { text: '$dir/x', expected: { text: '/own/x' } },
   { text: '${base}x', expected: { text: '/basex' } },
-  { text: '${task.work_dir}/x', expected: { text: '/work/x' } },
-  { text: '$task.work_dir/x', expected: { text: '/work/x' } },
+  { text: '${task.work_dir}/x', expected: { text: '/scratch/x' } },
+  { text: '$task.work_dir/x', expected: { text: '/scratch/x' } },
   { text: '$base.txt', expected: { text: '/base.txt' } },
   { text: '$nested', expected: { text: '/base/nested' } },
   { text: '$$base costs 5$', expected: { text: '$base costs 5$' } },
