@@ -4,7 +4,15 @@ import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Unwrapped, WrapperKind, WrapperOptions } from '../src/index.ts';
-import { ImageError, memorySource, openWrapper, wrapperAtStart } from '../src/index.ts';
+import {
+  ImageError,
+  memorySource,
+  openWrapper,
+  partOfScattered,
+  readBytes,
+  scatteredSource,
+  wrapperAtStart,
+} from '../src/index.ts';
 import { inScratchFolder, joined } from './goldens.ts';
 import { collected, packedBy, sparseTar } from './packed.ts';
 import { mixedGuest, noise } from './qcow2-peer.ts';
@@ -12,6 +20,7 @@ import { ovaOf, ovfOf, sha256Line, tarOf } from './tar-archives.ts';
 
 const GUEST = mixedGuest(1_500_001);
 const SMALL = mixedGuest(30_000);
+const PAX_SPARSE = { major: '1', minor: '0', realsize: '9' };
 
 /** The bytes inside, and the name when there is one. */
 async function unwrapped(
@@ -121,13 +130,13 @@ const RECIPES: readonly Recipe[] = [
   { name: 'tar', kind: 'tar', pack: tar(), placement: 'range', inner: 'disk.img' },
   { name: 'tar of version 7', kind: 'tar', pack: tar('--format=v7'), placement: 'range', inner: 'disk.img' },
   { name: 'pax', kind: 'tar', pack: tar('--format=posix'), placement: 'range', inner: 'disk.img' },
-  {
-    name: 'tar with holes',
+  ...['gnu', 'posix'].map((format): Recipe => ({
+    name: `${format} tar with holes`,
     kind: 'tar',
-    pack: (content) => sparseTar('gnu', content),
+    pack: (content) => sparseTar(format, content),
     placement: 'pieces',
     inner: 'disk.img',
-  },
+  })),
   ...['gnu', 'posix', 'ustar'].map((format): Recipe => ({
     name: `${format} tar with a long name`,
     kind: 'tar',
@@ -269,18 +278,61 @@ describe('an archive of several files', () => {
   });
 });
 
-test('a file of very many holes is read, in the pax format it is refused by name', async () => {
+describe.each(['gnu', 'posix'])('a file of very many holes in a %s tar', (format) => {
   const content = new Uint8Array(8192 * 300);
   for (let i = 0; i < 300; i++) content.fill(i, i * 8192, i * 8192 + 4096);
-  const packed = await sparseTar('gnu', content);
-  const found = await unwrapped(packed, 'tar');
-  expect(found.placement).toBe('pieces');
-  expect(Buffer.compare(found.bytes, content)).toBe(0);
-  const pax = await sparseTar('posix', content);
-  await expect(openWrapper(memorySource(pax), 'tar')).rejects.toMatchObject({
-    code: 'unsupported',
-    message: expect.stringContaining('sparse'),
+  let packed: Uint8Array;
+  beforeAll(async () => {
+    packed = await sparseTar(format, content);
   });
+
+  test('is read', async () => {
+    const found = await unwrapped(packed, 'tar');
+    expect(found.placement).toBe('pieces');
+    expect(Buffer.compare(found.bytes, content)).toBe(0);
+  });
+
+  test('is a source of its own, as a whole and in part', async () => {
+    const opened = await openWrapper(memorySource(packed), 'tar');
+    if (opened.placement !== 'pieces') throw new Error('it has holes');
+    const whole = scatteredSource(memorySource(packed), opened);
+    const windows = fc.tuple(fc.nat(content.length), fc.nat(content.length)).map((pair) => pair.sort((a, b) => a - b));
+    await fc.assert(
+      fc.asyncProperty(windows, fc.nat(8192), async ([from = 0, to = 0], skipped) => {
+        const expected = content.subarray(from, to);
+        expect(Buffer.compare(await readBytes(whole, from, to - from), expected)).toBe(0);
+        const part = scatteredSource(memorySource(packed), partOfScattered(opened, { offset: from, size: to - from }));
+        const start = Math.min(skipped, part.size);
+        expect(Buffer.compare(await readBytes(part, start, part.size - start), expected.subarray(start))).toBe(0);
+        const data = part.holes?.nextData(start);
+        expect(expected.subarray(start, data?.start).every((byte) => byte === 0)).toBe(true);
+      }),
+    );
+  });
+});
+
+test.each([
+  { name: 'another version', records: { major: '0', minor: '1', realsize: '9' }, map: '0\n', code: 'unsupported' },
+  { name: 'a size that is none', records: { major: '1', minor: '0', realsize: '-1' }, map: '0\n', code: 'corrupt' },
+  { name: 'too many pieces', records: PAX_SPARSE, map: '9999999\n', code: 'unsafe' },
+  { name: 'a map that is cut off', records: PAX_SPARSE, map: '3\n0\n1\n', code: 'corrupt' },
+  { name: 'a map of something else', records: PAX_SPARSE, map: 'x\n', code: 'corrupt' },
+  { name: 'a number that never ends', records: PAX_SPARSE, map: '9'.repeat(512), code: 'corrupt' },
+  { name: 'pieces that go back', records: PAX_SPARSE, map: '2\n5\n1\n0\n1\n', code: 'corrupt' },
+  { name: 'a piece behind the end', records: PAX_SPARSE, map: '1\n9\n1\n', code: 'corrupt' },
+  { name: 'pieces that are not stored', records: PAX_SPARSE, map: '1\n0\n9\n', code: 'corrupt' },
+])('a sparse file of the pax format with $name is $code', async ({ records, map, code }) => {
+  const record = (key: string, value: string): string => {
+    const text = ` GNU.sparse.${key}=${value}\n`;
+    return `${text.length + 2}${text}`;
+  };
+  const header = Object.entries(records).map(([key, value]) => record(key, value));
+  const content = new TextEncoder().encode(map.padEnd(512, '\0'));
+  const packed = tarOf([
+    { name: 'x', type: 'x', content: new TextEncoder().encode(header.join('')) },
+    { name: 'disk.img', content },
+  ]);
+  expect(await codeOf(packed, 'tar')).toBe(code);
 });
 
 describe('a hostile archive', () => {

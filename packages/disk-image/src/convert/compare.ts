@@ -1,5 +1,6 @@
 import { throwIfAborted } from '../errors.ts';
 import type { DiskImage } from '../image/disk-image.ts';
+import type { LanePause } from './lane.ts';
 import type { LaneControl } from './lane-control.ts';
 import { createControlMemory, laneControl } from './lane-control.ts';
 import type { ProgressListener } from './progress.ts';
@@ -20,6 +21,7 @@ export interface CompareLanePorts {
   readonly control: LaneControl;
   /** Says that `chunks` more chunks were compared. */
   report(chunks: number): void;
+  readonly pause?: LanePause;
 }
 
 /** Runs the lanes of a comparison and gives the lowest offset that any of them found to differ. */
@@ -103,6 +105,8 @@ export async function runCompareLane(
       ports.report(unreported);
       unreported = 0;
     }
+    const pause = ports.pause?.();
+    if (pause !== undefined) await pause;
   }
   ports.report(unreported);
   return undefined;

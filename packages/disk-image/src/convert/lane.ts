@@ -32,7 +32,14 @@ export interface LanePorts {
   readonly control: LaneControl;
   /** Takes finished chunks; the lane does not touch them any more. */
   report(results: readonly ChunkResult[]): void;
+  readonly pause?: LanePause;
 }
+
+/**
+ * Called between two chunks by a lane that shares its thread with other work: when it is their turn, it returns a
+ * promise that the lane awaits.
+ */
+export type LanePause = () => Promise<void> | undefined;
 
 /** One target as a lane writes to it. */
 export interface LaneTarget {
@@ -104,6 +111,8 @@ export async function runLane(job: LaneJob, ports: LanePorts, signal?: AbortSign
       pending.shift();
       await place(first);
     }
+    const pause = ports.pause?.();
+    if (pause !== undefined) await pause;
   }
   for (const prepared of pending) {
     waitReporting(control, prepared.taken, report);

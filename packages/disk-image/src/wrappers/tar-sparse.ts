@@ -1,5 +1,8 @@
 import type { ByteSource } from '../bytes/byte-source.ts';
 import { checkInside, readBytes } from '../bytes/byte-source.ts';
+import { alignUp } from '../bytes/numbers.ts';
+import { subSource } from '../bytes/sub-source.ts';
+import type { ImageError } from '../errors.ts';
 import { numberField, TAR_BLOCK, tarError } from './tar-header.ts';
 
 /** A piece of a file with holes: `length` bytes at `offset` of the file lie at `hostOffset` of the archive. */
@@ -9,13 +12,15 @@ export interface StoredPiece {
   readonly length: number;
 }
 
-/** A file with holes. GNU tar manual, "Old GNU Format". */
+/** A file with holes. GNU tar manual, "Storing Sparse Files". */
 export interface SparseFile {
   /** Bytes of the file, holes included. */
   readonly size: number;
   readonly pieces: readonly StoredPiece[];
   /** Byte offset of the stored bytes: after the blocks that go on with the map. */
   readonly content: number;
+  /** How many there are. */
+  readonly stored: number;
 }
 
 const ENTRY_BYTES = 24;
@@ -43,11 +48,69 @@ export async function readSparseMap(
     checkInside(source.size, content, TAR_BLOCK);
     const more = await readBytes(source, content, TAR_BLOCK);
     map.push(...entriesOf(more, MORE_ENTRIES, content));
-    if (map.length > MAX_PIECES) throw tarError('unsafe', `A sparse file has over ${MAX_PIECES} pieces`, content);
+    if (map.length > MAX_PIECES) throw tooManyPieces(content);
     goesOn = more[MORE_GOES_ON_AT] !== 0;
     content += TAR_BLOCK;
   }
-  return { size, content, pieces: placed(map, { ...place, content, size }) };
+  checkInside(source.size, content, place.stored);
+  return { size, content, stored: place.stored, pieces: placed(map, { ...place, content, size }) };
+}
+
+/**
+ * The map that stands at the beginning of what the member at `at` stores: decimal numbers, a line each (how many pieces,
+ * then offset and length of each), up to a whole block. Throws as `readSparseMap` does. "PAX Format, Version 1.0".
+ */
+export async function readPaxSparseMap(
+  source: ByteSource,
+  place: { readonly at: number; readonly stored: number; readonly size: number },
+): Promise<SparseFile> {
+  const { at, size } = place;
+  const start = at + TAR_BLOCK;
+  const { numbers, length } = await readMapLines(subSource(source, start, place.stored), at);
+  const map: MapEntry[] = [];
+  for (let i = 1; i < numbers.length; i += 2) map.push({ offset: numbers[i] ?? 0, length: numbers[i + 1] ?? 0 });
+  const mapBytes = alignUp(length, TAR_BLOCK);
+  const content = start + mapBytes;
+  const stored = place.stored - mapBytes;
+  return { size, content, stored, pieces: placed(map, { at, stored, content, size }) };
+}
+
+const MAP_READ_BYTES = 64 * 1024;
+const NEWLINE = 0x0a;
+const ZERO = 0x30;
+
+/** The numbers of the map, their count first, and the bytes that they take. */
+async function readMapLines(
+  stored: ByteSource,
+  at: number,
+): Promise<{ readonly numbers: readonly number[]; readonly length: number }> {
+  const numbers: number[] = [];
+  let wanted = 1;
+  let value = 0;
+  for (let offset = 0; offset < stored.size; offset += MAP_READ_BYTES) {
+    const bytes = await readBytes(stored, offset, Math.min(MAP_READ_BYTES, stored.size - offset));
+    for (const [i, byte] of bytes.entries()) {
+      if (byte !== NEWLINE) {
+        value = value * 10 + byte - ZERO;
+        if (byte < ZERO || byte > ZERO + 9 || !Number.isSafeInteger(value)) throw damagedMap(at);
+        continue;
+      }
+      if (numbers.length === 0) wanted += 2 * value;
+      if (wanted > 2 * MAX_PIECES) throw tooManyPieces(at);
+      numbers.push(value);
+      value = 0;
+      if (numbers.length === wanted) return { numbers, length: offset + i + 1 };
+    }
+  }
+  throw damagedMap(at);
+}
+
+function damagedMap(at: number): ImageError {
+  return tarError('corrupt', 'The map of a sparse file is damaged', at);
+}
+
+function tooManyPieces(at: number): ImageError {
+  return tarError('unsafe', `A sparse file has over ${MAX_PIECES} pieces`, at);
 }
 
 interface MapEntry {

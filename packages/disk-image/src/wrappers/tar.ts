@@ -4,10 +4,12 @@ import { alignUp } from '../bytes/numbers.ts';
 import { ImageError } from '../errors.ts';
 import type { Member } from './member-name.ts';
 import { checkUnique, safeName, shownName } from './member-name.ts';
+import type { TarExtension } from './pax-header.ts';
+import { paxExtension } from './pax-header.ts';
 import type { TarHeader } from './tar-header.ts';
 import { parseTarHeader, TAR_BLOCK, tarError } from './tar-header.ts';
-import type { StoredPiece } from './tar-sparse.ts';
-import { readSparseMap } from './tar-sparse.ts';
+import type { SparseFile, StoredPiece } from './tar-sparse.ts';
+import { readPaxSparseMap, readSparseMap } from './tar-sparse.ts';
 
 /** A regular file, stored as it is or with its holes left out. */
 export interface TarMember extends Member {
@@ -36,19 +38,14 @@ const REGULAR_TYPES = '07S';
 const DIRECTORY_TYPES = '5D';
 const VOLUME_LABEL = 'V';
 
-/** What headers before a member say about it. */
-interface Extension {
-  readonly name?: string;
-  readonly size?: number;
-}
-
 /**
  * The regular files of the archive. Its content is not read. Throws `corrupt`, `truncated` (also without the two blocks of
- * zeros at its end), `unsafe` for links, devices and names that leave the archive, `unsupported` for sparse members in the pax format.
+ * zeros at its end), `unsafe` for links, devices and names that leave the archive, `unsupported` for sparse members in the
+ * older pax formats.
  */
 export async function readTar(source: ByteSource): Promise<readonly TarMember[]> {
   const members: TarMember[] = [];
-  let extension: Extension = {};
+  let extension: TarExtension = {};
   let at = 0;
   for (let count = 0; ; count++) {
     if (count > MAX_MEMBERS) throw tarError('unsafe', `The archive has over ${MAX_MEMBERS} members`, at);
@@ -58,9 +55,9 @@ export async function readTar(source: ByteSource): Promise<readonly TarMember[]>
     if (header === undefined) break;
     const isExtension = 'xgLK'.includes(header.type);
     const size = isExtension ? header.size : (extension.size ?? header.size);
-    const sparse = header.type === SPARSE ? await readSparseMap(source, block, { at, stored: size }) : undefined;
+    checkInside(source.size, at + TAR_BLOCK, size);
+    const sparse = isExtension ? undefined : await sparseFile(source, { header, block, extension, at, size });
     const content = sparse?.content ?? at + TAR_BLOCK;
-    checkInside(source.size, content, size);
     if (isExtension) extension = { ...extension, ...(await readExtension(source, header, content)) };
     if (!isExtension) {
       const name = extension.name ?? header.name;
@@ -68,11 +65,28 @@ export async function readTar(source: ByteSource): Promise<readonly TarMember[]>
       if (isRegular(header, name, at)) members.push({ name: safeName(name), offset: content, ...stored });
       extension = {};
     }
-    at = content + alignUp(size, TAR_BLOCK);
+    at = content + alignUp(sparse?.stored ?? size, TAR_BLOCK);
   }
   await checkEnd(source, at);
   checkUnique(members);
   return members;
+}
+
+/** What the member leaves out, when it is a file with holes. */
+async function sparseFile(
+  source: ByteSource,
+  member: {
+    readonly header: TarHeader;
+    readonly block: Uint8Array;
+    readonly extension: TarExtension;
+    readonly at: number;
+    readonly size: number;
+  },
+): Promise<SparseFile | undefined> {
+  const { at, size: stored, extension, header } = member;
+  if (header.type === SPARSE) return readSparseMap(source, member.block, { at, stored });
+  const { sparseSize } = extension;
+  return sparseSize === undefined ? undefined : readPaxSparseMap(source, { at, stored, size: sparseSize });
 }
 
 /** False for directories and labels. Throws `unsafe` or `unsupported` for what must not or can not be unpacked. */
@@ -93,7 +107,7 @@ function isRegular({ type }: TarHeader, name: string, at: number): boolean {
 }
 
 /** A pax header (`x`, `g`) or a long name (`L`) or link target (`K`) of GNU tar. */
-async function readExtension(source: ByteSource, header: TarHeader, at: number): Promise<Extension> {
+async function readExtension(source: ByteSource, header: TarHeader, at: number): Promise<TarExtension> {
   if (header.size > MAX_EXTENSION_BYTES) throw tarError('unsafe', `A header of ${header.size} bytes is too long`, at);
   checkInside(source.size, at, header.size);
   const bytes = await readBytes(source, at, header.size);
@@ -102,40 +116,7 @@ async function readExtension(source: ByteSource, header: TarHeader, at: number):
     const end = bytes.indexOf(0);
     return { name: new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end)) };
   }
-  return paxExtension(bytes, at, header.type === 'g');
-}
-
-/** Records of `length key=value\n`. A global header may not say what belongs to one file. */
-function paxExtension(bytes: Uint8Array, offset: number, isGlobal: boolean): Extension {
-  let extension: Extension = {};
-  for (let at = 0; at < bytes.length;) {
-    const space = bytes.indexOf(0x20, at);
-    const digits = new TextDecoder('latin1').decode(bytes.subarray(at, space < 0 ? at : space));
-    const end = at + (/^\d{1,7}$/.test(digits) ? Number(digits) : 0);
-    if (space < 0 || end <= space + 1 || end > bytes.length || bytes[end - 1] !== 0x0a) {
-      throw tarError('corrupt', 'A pax header has a damaged record', offset);
-    }
-    const [, key = '', value = ''] =
-      /^([^=]*)=([\s\S]*)$/.exec(new TextDecoder().decode(bytes.subarray(space + 1, end - 1))) ?? [];
-    if (key.startsWith('GNU.sparse'))
-      throw tarError(
-        'unsupported',
-        'The archive has a sparse file in the pax format; pack it with tar --format=gnu',
-        offset,
-      );
-    if (isGlobal && (key === 'path' || key === 'size')) {
-      throw tarError('corrupt', `A global pax header gives every file one ${key}`, offset);
-    }
-    if (key === 'path') extension = { ...extension, name: value };
-    if (key === 'size') extension = { ...extension, size: paxSize(value, offset) };
-    at = end;
-  }
-  return extension;
-}
-
-function paxSize(value: string, offset: number): number {
-  if (/^\d{1,16}$/.test(value) && Number.isSafeInteger(Number(value))) return Number(value);
-  throw tarError('corrupt', 'A pax header has an impossible size', offset);
+  return paxExtension(bytes, at, header.type === 'g' ? 'global' : 'next');
 }
 
 /** Two blocks of zeros close an archive; zeros up to a whole record may follow. */
