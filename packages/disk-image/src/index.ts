@@ -22,6 +22,7 @@ export * from './convert/progress.ts';
 export type { CollectedState } from './convert/result-collector.ts';
 export * from './convert/run-spool.ts';
 export * from './convert/verify.ts';
+export type { ZeroRule } from './convert/zero-rule.ts';
 export type { ChangePorts } from './convert/unit-walk.ts';
 export type { WorkMap } from './convert/work-map.ts';
 export * from './errors.ts';

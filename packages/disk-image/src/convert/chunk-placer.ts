@@ -2,6 +2,7 @@ import type { ByteSink } from '../bytes/byte-source.ts';
 import { alignDown, alignUp } from '../bytes/numbers.ts';
 import { assert } from '../errors.ts';
 import type { HostBlock, PlacedRun, StoredUnit, TargetFile, TargetLayout, UnitEncoder } from '../image/target.ts';
+import type { BaseChunk } from './base-chunk.ts';
 import type { PlacementCursor } from './lane-control.ts';
 import type { ZeroBlocks } from './zero-blocks.ts';
 
@@ -27,6 +28,8 @@ export interface PlacerPorts {
   /** The whole chunk, zero-padded. */
   readonly guest: Uint8Array;
   readonly zeros: ZeroBlocks;
+  /** What the target stands on; its chunk has been loaded before `encode`. */
+  readonly base: BaseChunk | undefined;
 }
 
 /** The placer for a layout; all files that hold guest bytes have the same placement. */
@@ -57,11 +60,13 @@ function fileAndSink(ports: PlacerPorts, index: number): { readonly file: Target
 
 function fixedPlacer(ports: PlacerPorts): ChunkPlacer {
   let chunkOffset = 0;
+  let chunkLength = 0;
   return {
     ordered: false,
     writesInTurn: false,
-    encode(guestOffset) {
+    encode(guestOffset, length) {
       chunkOffset = guestOffset;
+      chunkLength = length;
     },
     place: () => {
       throw new Error('assertion failed: a fixed layout places nothing');
@@ -69,9 +74,13 @@ function fixedPlacer(ports: PlacerPorts): ChunkPlacer {
     async write() {
       const { file, sink } = fileAndSink(ports, fileIndexOf(ports.layout, chunkOffset));
       const base = file.hostOffset + (chunkOffset - file.guestOffset);
+      let end = 0;
       for (const range of ports.zeros.dataRanges()) {
+        if (sink.hasOldContent === true && range.start > end) await sink.zero(base + end, range.start - end);
         await sink.write(base + range.start, ports.guest.subarray(range.start, range.end));
+        end = range.end;
       }
+      if (sink.hasOldContent === true && chunkLength > end) await sink.zero(base + end, chunkLength - end);
     },
   };
 }
@@ -100,7 +109,12 @@ function appendingPlacer(ports: PlacerPorts): ChunkPlacer {
       units.length = 0;
       let used = 0;
       for (let start = 0; start < length; start += unitSize) {
-        if (!zeros.hasData(start, start + unitSize)) continue;
+        const hasData = zeros.hasData(start, start + unitSize);
+        if (ports.base === undefined ? !hasData : ports.base.isSame(start, start + unitSize)) continue;
+        if (!hasData && layout.overlay?.zeros === 'marked') {
+          units.push({ ...MARKED_ZEROS, guestOffset: guestOffset + start });
+          continue;
+        }
         const unit = guest.subarray(start, start + unitSize);
         const room = encoded.subarray(used, used + encoder.maxStoredLength);
         const stored = encoder.encode(unit, guestOffset + start, room);
@@ -118,6 +132,15 @@ function appendingPlacer(ports: PlacerPorts): ChunkPlacer {
     write: () => writeUnits(units, fileAndSink(ports, fileIndex).sink),
   };
 }
+
+const MARKED_ZEROS: Omit<EncodedUnit, 'guestOffset'> = {
+  verbatim: true,
+  length: 0,
+  alignment: 1,
+  detail: 0,
+  bytes: new Uint8Array(),
+  hostOffset: 0,
+};
 
 /** Each unit behind the one before. */
 function placeUnits(units: readonly EncodedUnit[], start: PlacementCursor): PlacementCursor {
@@ -159,10 +182,11 @@ function placedRuns(units: readonly EncodedUnit[], file: number, unitSize: numbe
 }
 
 function continuesRun(run: PlacedRun, unit: EncodedUnit, unitSize: number): boolean {
+  if (run.guestOffset + run.unitCount * unitSize !== unit.guestOffset) return false;
+  if (unit.length === 0) return run.storedLength === 0;
   return (
     run.storedLength === unitSize &&
     run.detail === unit.detail &&
-    run.guestOffset + run.unitCount * unitSize === unit.guestOffset &&
     run.hostOffset + run.unitCount * unitSize === unit.hostOffset
   );
 }
@@ -173,6 +197,10 @@ async function writeUnits(units: readonly EncodedUnit[], sink: ByteSink): Promis
     const first = units[i];
     assert(first !== undefined, 'the unit is there');
     let length = first.length;
+    if (length === 0) {
+      i++;
+      continue;
+    }
     for (i++; i < units.length; i++) {
       const next = units[i];
       assert(next !== undefined, 'the unit is there');

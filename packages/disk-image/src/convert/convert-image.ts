@@ -7,9 +7,11 @@ import type { TargetFile, TargetLayout, UnitEncoder } from '../image/target.ts';
 import type { ConversionResult } from './convert.ts';
 import { convert } from './convert.ts';
 import { inlineLanes } from './digest.ts';
+import type { TargetRequest } from './plan.ts';
 import { planConversion } from './plan.ts';
 import type { ProgressListener } from './progress.ts';
 import { memoryRunSpool } from './run-spool.ts';
+import type { ZeroRule } from './zero-rule.ts';
 
 /** What to convert within one thread. */
 export interface ImageConversion {
@@ -17,6 +19,9 @@ export interface ImageConversion {
   readonly target: Format;
   readonly options?: GivenOptions;
   readonly fileName: string;
+  /** The image that the target is to stand on. */
+  readonly over?: TargetRequest['over'];
+  readonly zeroRule?: ZeroRule;
   readonly codecs: Codecs;
   /** Opens the sink of each file of the target; the caller closes them. */
   readonly sinkOf: (file: TargetFile) => ByteSink | Promise<ByteSink>;
@@ -26,7 +31,7 @@ export interface ImageConversion {
 
 /** Converts within this thread. The result is not read back; the caller may. */
 export async function convertImage(request: ImageConversion): Promise<ConversionResult> {
-  const { source, target: format, codecs, fileName } = request;
+  const { source, target: format, codecs, fileName, over, zeroRule } = request;
   const common = {
     codecs,
     shared: false,
@@ -34,13 +39,20 @@ export async function convertImage(request: ImageConversion): Promise<Conversion
     ...(request.signal === undefined ? {} : { signal: request.signal }),
     ...(request.onProgress === undefined ? {} : { onProgress: request.onProgress }),
   };
-  const targets = [{ format, options: request.options ?? {}, fileName }];
-  const { plan, map } = await planConversion({ ...common, source, targets });
+  const targets = [{ format, options: request.options ?? {}, fileName, ...(over === undefined ? {} : { over }) }];
+  const rule = zeroRule === undefined ? {} : { zeroRule };
+  const { plan, map } = await planConversion({ ...common, source, targets, ...rule });
   const layout = plan.targets[0]?.layout;
   assert(layout !== undefined, 'what was asked for is planned');
   const sinks: ByteSink[] = [];
   for (const file of layout.files) sinks.push(await request.sinkOf(file));
-  const target = { format, sinks, spool: memoryRunSpool(), encoder: encoderOf(format, layout, codecs) };
+  const target = {
+    format,
+    sinks,
+    spool: memoryRunSpool(),
+    encoder: encoderOf(format, layout, codecs),
+    ...(over === undefined ? {} : { base: over.base }),
+  };
   const lanes = inlineLanes({ source, targets: [target], codecs });
   return convert(plan, { ...common, map, lanes, targets: [target], digest: true });
 }

@@ -133,6 +133,7 @@ async function copy(
     ),
     digest: ports.digest,
     layouts: plan.targets.map((target) => target.layout),
+    ...(plan.zeroRule === undefined ? {} : { zeroRule: plan.zeroRule }),
   };
   const onResults = (results: readonly ChunkResult[]): void => {
     collector.accept(results);

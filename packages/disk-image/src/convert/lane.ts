@@ -5,10 +5,14 @@ import type { DiskImage } from '../image/disk-image.ts';
 import type { PlacedRun, TargetLayout, UnitEncoder } from '../image/target.ts';
 import { chunkHeight, contentTree, LEAF_SIZE } from './content-id.ts';
 import type { LaneControl, PlacementCursor, TakenChunk } from './lane-control.ts';
+import type { BaseChunk } from './base-chunk.ts';
+import { baseChunk } from './base-chunk.ts';
 import type { ChunkPlacer } from './chunk-placer.ts';
 import { chunkPlacer } from './chunk-placer.ts';
 import { ZERO_BLOCK_SIZE, zeroBlocks } from './zero-blocks.ts';
-import type { ZeroBlocks } from './zero-blocks.ts';
+import type { ByteRange, ZeroBlocks } from './zero-blocks.ts';
+import type { ZeroRule } from './zero-rule.ts';
+import { zeroRuns } from './zero-rule.ts';
 import type { WorkMap } from './work-map.ts';
 
 /** What one job is, the same for all its lanes; plain data that threads can be given. */
@@ -21,6 +25,8 @@ export interface LaneJob {
   readonly digest: boolean;
   /** Where the bytes go: every target gets them from one read. None when the job only digests. */
   readonly layouts: readonly TargetLayout[];
+  /** Which zeros are left out of the targets; blocks of `ZERO_BLOCK_SIZE` when absent. */
+  readonly zeroRule?: ZeroRule;
 }
 
 /** What one lane works with; each lane has its own. */
@@ -47,6 +53,8 @@ export interface LaneTarget {
   readonly sinks: readonly ByteSink[];
   /** Undefined when the layout stores bytes as they are. */
   readonly encoder: UnitEncoder | undefined;
+  /** For an overlay: the image that it stands on, with all below it. */
+  readonly base?: DiskImage;
 }
 
 /** What was appended to one target for one chunk; undefined where its layout has fixed places. */
@@ -74,6 +82,7 @@ const REPORT_BATCH = 16;
 interface ChunkSlot {
   readonly guest: Uint8Array;
   readonly zeros: ZeroBlocks;
+  readonly bases: readonly BaseChunk[];
   /** One for each target. */
   readonly placers: readonly ChunkPlacer[];
 }
@@ -130,14 +139,19 @@ function waitReporting(control: LaneControl, taken: TakenChunk, report: () => vo
 
 function chunkSlot(job: LaneJob, ports: LanePorts): ChunkSlot {
   const guest = new Uint8Array(job.map.chunkSize);
-  const blockSize = Math.min(ZERO_BLOCK_SIZE, ...job.layouts.map((layout) => layout.unitSize));
+  const zeroUnit = job.zeroRule === undefined ? ZERO_BLOCK_SIZE : zeroRuns(job.zeroRule).unit;
+  const blockSize = Math.min(ZERO_BLOCK_SIZE, zeroUnit, ...job.layouts.map((layout) => layout.unitSize));
   const zeros = zeroBlocks(guest, blockSize, ports.codecs);
+  const bases: BaseChunk[] = [];
   const placers = job.layouts.map((layout, index) => {
     const target = ports.targets[index];
     assert(target !== undefined, 'every layout has its target');
-    return chunkPlacer({ layout, encoder: target.encoder, sinks: target.sinks, guest, zeros });
+    assert((target.base === undefined) === (layout.overlay === undefined), 'an overlay has what it stands on');
+    const base = target.base === undefined ? undefined : baseChunk(target.base, guest);
+    if (base !== undefined) bases.push(base);
+    return chunkPlacer({ layout, encoder: target.encoder, sinks: target.sinks, guest, zeros, base });
   });
-  return { guest, zeros, placers };
+  return { guest, zeros, bases, placers };
 }
 
 async function prepareChunk(
@@ -154,8 +168,28 @@ async function prepareChunk(
   const digest = job.digest ? chunkDigest(job, slot, ports.codecs) : undefined;
   let dataBytes = 0;
   for (const range of slot.zeros.dataRanges()) dataBytes += range.end - range.start;
+  if (job.zeroRule !== undefined) await keepZeros(slot.zeros, job.zeroRule, { source: ports.source, offset, length });
+  for (const base of slot.bases) await base.load(offset, signal);
   for (const placer of slot.placers) placer.encode(offset, length);
   return { taken, slot, digest, dataBytes };
+}
+
+/** Lets zeros that the rule does not leave out count as data. */
+async function keepZeros(
+  zeros: ZeroBlocks,
+  rule: ZeroRule,
+  chunk: { readonly source: DiskImage; readonly offset: number; readonly length: number },
+): Promise<void> {
+  if (rule.least === 0) {
+    zeros.keepAll();
+    return;
+  }
+  const stored: ByteRange[] = [];
+  for await (const extent of chunk.source.extents(chunk)) {
+    const start = extent.offset - chunk.offset;
+    if (extent.state === 'data') stored.push({ start, end: start + extent.length });
+  }
+  zeros.keepShortRuns(zeroRuns(rule), stored);
 }
 
 function chunkDigest(job: LaneJob, slot: ChunkSlot, codecs: Codecs): Uint8Array | undefined {

@@ -37,12 +37,13 @@ export interface MapSummary {
   readonly extentCount: number;
 }
 
-/** Marks every chunk in which the image stores data. Reads tables only. */
+/** Marks every chunk in which the image stores data, as far as the map reaches. Reads tables only. */
 export async function markData(map: WorkMap, image: DiskImage, signal?: AbortSignal): Promise<MapSummary> {
   let dataBytes = 0;
   let compressedBytes = 0;
   let extentCount = 0;
-  for await (const extent of image.extents({ offset: 0, length: image.virtualSize })) {
+  const length = Math.min(image.virtualSize, map.chunkSize * map.chunkCount);
+  for await (const extent of image.extents({ offset: 0, length })) {
     signal?.throwIfAborted();
     extentCount++;
     if (extent.state !== 'data') continue;
@@ -53,7 +54,8 @@ export async function markData(map: WorkMap, image: DiskImage, signal?: AbortSig
   return { dataBytes, compressedBytes, extentCount };
 }
 
-function markRange(map: WorkMap, offset: number, length: number): void {
+/** Marks every chunk with a byte in the range, which is not empty. */
+export function markRange(map: WorkMap, offset: number, length: number): void {
   const last = Math.floor((offset + length - 1) / map.chunkSize);
   let chunk = Math.floor(offset / map.chunkSize);
   assert(chunk >= 0 && last < map.chunkCount, 'an extent lies inside the disk');

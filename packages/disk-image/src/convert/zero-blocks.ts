@@ -15,8 +15,23 @@ export interface ZeroBlocks {
   scan(length: number): void;
   /** After `scan`: true when any byte in the range, whose bounds are multiples of the block size, is not zero. */
   hasData(start: number, end: number): boolean;
+  /**
+   * After `scan`: zeros count as data where they lie in one of the `stored` ranges and no run of at least `least` bytes
+   * of zeros holds them, looked at in whole units of `unit` bytes, a power of two and a multiple of the block size.
+   */
+  keepShortRuns(runs: ZeroRuns, stored: readonly ByteRange[]): void;
+  /** After `scan`: everything counts as data. */
+  keepAll(): void;
   /** After `scan`: the maximal ranges of blocks with data, clipped to the scanned length. */
   dataRanges(): Generator<ByteRange>;
+}
+
+/** Which runs of zeros are left out. */
+export interface ZeroRuns {
+  /** Runs begin and end at multiples of this. */
+  readonly unit: number;
+  /** Bytes of the shortest. */
+  readonly least: number;
 }
 
 /** Zero blocks of `buffer`, which must begin at a multiple of 4 in its memory. */
@@ -40,6 +55,29 @@ export function zeroBlocks(buffer: Uint8Array, blockSize: number, codecs: Codecs
       const count = Math.ceil(length / blockSize);
       for (let i = 0; i < count; i++) isData[i] = test(i) ? 1 : 0;
       isData.fill(0, count);
+    },
+    keepShortRuns(runs, stored) {
+      const count = Math.ceil(scanned / blockSize);
+      const perUnit = runs.unit / blockSize;
+      const isZeroUnit = (first: number): boolean => {
+        for (let i = first; i < Math.min(first + perUnit, count); i++) if (isData[i] === 1) return false;
+        return true;
+      };
+      const kept = new Uint8Array(count);
+      for (let first = 0; first < count;) {
+        let end = first;
+        while (end < count && isZeroUnit(end)) end += perUnit;
+        const length = Math.min(end * blockSize, scanned) - first * blockSize;
+        const next = Math.max(end, first + perUnit);
+        if (end === first || length < Math.min(runs.least, scanned)) kept.fill(1, first, next);
+        first = next;
+      }
+      for (const range of stored) {
+        for (let i = Math.floor(range.start / blockSize); i * blockSize < range.end; i++) isData[i] ||= kept[i] ?? 0;
+      }
+    },
+    keepAll() {
+      isData.fill(1, 0, Math.ceil(scanned / blockSize));
     },
     hasData(start, end) {
       const last = Math.min(Math.ceil(end / blockSize), isData.length);

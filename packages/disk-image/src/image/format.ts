@@ -4,7 +4,7 @@ import type { DiskImage, ImageInfo } from './disk-image.ts';
 import type { FormatEditor } from './editor.ts';
 import type { Details, Finding } from './finding.ts';
 import type { FormatName } from './format-name.ts';
-import type { ReferencePolicy } from './reference.ts';
+import type { ImageReference, ReferencePolicy } from './reference.ts';
 import type { FinishContext, TargetLayout, UnitEncoder } from './target.ts';
 
 /** The beginning and the end of a file: all that a probe may look at. */
@@ -89,6 +89,8 @@ export interface LayoutRequest {
   readonly fileName: string;
   /** 16 bytes that identify the content or are random: every UUID and id in the target is derived from them. */
   readonly seed: Uint8Array;
+  /** The image that the new one is to stand on. A format that cannot leaves `TargetLayout.overlay` out. */
+  readonly backing?: ImageReference;
 }
 
 /** Writes new images of one format. */

@@ -2,6 +2,7 @@ import type { ByteSink } from '../bytes/byte-source.ts';
 import type { Codecs } from '../bytes/codecs.ts';
 import type { Details } from './finding.ts';
 import type { FormatName } from './format-name.ts';
+import type { ImageReference } from './reference.ts';
 
 /**
  * How a new image will lie in its files: decided before the first byte moves, plain data, the same on every thread.
@@ -18,8 +19,17 @@ export interface TargetLayout {
   readonly files: readonly TargetFile[];
   /** True when the bytes must reach the file in ascending order (a stream that cannot seek back). */
   readonly ascending: boolean;
+  /** Only for an image that stands on another one. */
+  readonly overlay?: OverlayLayout;
   /** What the format's encoder and `finish` need to know, in the format's words. */
   readonly parameters: Details;
+}
+
+/** How an image stands on another one: units that it does not store are that one's. */
+export interface OverlayLayout {
+  readonly backing: ImageReference;
+  /** What becomes of units of zeros that must hide other bytes: `marked` ones take no space, `stored` ones are data. */
+  readonly zeros: 'marked' | 'stored';
 }
 
 /** One file of an image and the guest bytes it holds. */
@@ -63,7 +73,7 @@ export interface UnitEncoder {
   /** The most bytes that `encode` may put into `into`. */
   readonly maxStoredLength: number;
   /**
-   * Encodes the unit (all `unitSize` bytes, zero-padded at the end of the disk; not all zero).
+   * Encodes the unit (all `unitSize` bytes, zero-padded at the end of the disk).
    * The stored bytes are in `into`, or are the unit itself when `verbatim`.
    */
   encode(unit: Uint8Array, guestOffset: number, into: Uint8Array): StoredUnit;
@@ -87,7 +97,10 @@ export interface PlacedRun {
   readonly guestOffset: number;
   readonly unitCount: number;
   readonly hostOffset: number;
-  /** Stored bytes of each unit; above 1 unit all are verbatim and follow each other without gap. */
+  /**
+   * Stored bytes of each unit; above 1 unit all are verbatim and follow each other without gap. 0 for the units of
+   * zeros that an overlay marks; `hostOffset` then says nothing.
+   */
   readonly storedLength: number;
   readonly detail: number;
 }

@@ -2,10 +2,8 @@ import { alignUp } from '../../bytes/numbers.ts';
 import { assert } from '../../errors.ts';
 import type { FinishContext, PlacedRun } from '../../image/target.ts';
 import type { CreateOptions } from './create-options.ts';
-import { encodeHeader } from './header.ts';
 import type { Qcow2Header } from './header.ts';
-import type { FeatureName } from './header-extension.ts';
-import { encodeFeatureNameTable } from './header-extension.ts';
+import { headerCluster } from './header-cluster.ts';
 import type { L2Writer } from './l2-writer.ts';
 import { l2Writer } from './l2-writer.ts';
 import type { RefcountWriter } from './refcount-writer.ts';
@@ -36,6 +34,7 @@ export async function finishQcow2(context: FinishContext): Promise<void> {
     refcounts: refcountWriter(appender, clusterSize, options.refcountOrder),
     clusterSize,
     clusterCount: Math.ceil(layout.virtualSize / clusterSize),
+    isOverlay: layout.overlay !== undefined,
   };
   await tables.refcounts.add(0, clusterSize);
   if (options.preallocation === 'metadata') await mapFixed(tables);
@@ -53,7 +52,7 @@ export async function finishQcow2(context: FinishContext): Promise<void> {
     refcountTableOffset: tableOffset,
     refcountTableClusters: tableClusters,
   };
-  await sink.write(0, headerCluster(header, options));
+  await sink.write(0, headerCluster(header, layout.overlay?.backing));
   await sink.flush();
 }
 
@@ -64,6 +63,7 @@ interface Tables {
   readonly clusterSize: number;
   /** Guest clusters of the disk. */
   readonly clusterCount: number;
+  readonly isOverlay: boolean;
 }
 
 function dataEnd(context: FinishContext, clusterSize: number): number {
@@ -74,9 +74,14 @@ function dataEnd(context: FinishContext, clusterSize: number): number {
 
 async function mapFixed(tables: Tables): Promise<void> {
   const { clusterSize, clusterCount } = tables;
-  const run = { firstCluster: 0, count: clusterCount, hostOffset: clusterSize, allocationBitmap: ALL_SUBCLUSTERS };
-  await tables.l2.setStandard(run);
+  const bitmaps = emptyClusterBitmaps(tables);
+  await tables.l2.setStandard({ firstCluster: 0, count: clusterCount, hostOffset: clusterSize, ...bitmaps });
   await tables.refcounts.add(clusterSize, clusterCount * clusterSize);
+}
+
+/** A preallocated cluster without data: zeros, or in an overlay nothing, so that the backing image shows. */
+function emptyClusterBitmaps(tables: Tables): { readonly allocationBitmap: number; readonly zeroBitmap: number } {
+  return { allocationBitmap: tables.isOverlay ? 0 : ALL_SUBCLUSTERS, zeroBitmap: 0 };
 }
 
 async function mapRuns(
@@ -98,6 +103,10 @@ async function mapRuns(
 }
 
 async function mapRun(tables: Tables, first: number, run: PlacedRun): Promise<void> {
+  if (run.storedLength === 0) {
+    await tables.l2.setZero(first, run.unitCount);
+    return;
+  }
   if (run.detail === COMPRESSED_DETAIL) {
     assert(run.unitCount === 1, 'a compressed cluster is a run of its own');
     await tables.l2.setCompressed(first, run.hostOffset, run.storedLength);
@@ -105,7 +114,8 @@ async function mapRun(tables: Tables, first: number, run: PlacedRun): Promise<vo
     return;
   }
   const { unitCount: count, hostOffset, detail: allocationBitmap } = run;
-  await tables.l2.setStandard({ firstCluster: first, count, hostOffset, allocationBitmap });
+  const zeroBitmap = tables.isOverlay ? ~allocationBitmap >>> 0 : 0;
+  await tables.l2.setStandard({ firstCluster: first, count, hostOffset, allocationBitmap, zeroBitmap });
   await tables.refcounts.add(run.hostOffset, run.unitCount * tables.clusterSize);
 }
 
@@ -119,24 +129,8 @@ function zeroFiller(tables: Tables): (first: number, end: number) => Promise<voi
         firstCluster: cluster,
         count: 1,
         hostOffset,
-        allocationBitmap: ALL_SUBCLUSTERS,
+        ...emptyClusterBitmaps(tables),
       });
     }
   };
-}
-
-const INCOMPATIBLE_KIND = 0;
-
-/** Header and feature name table: the names of the features that a reader must know to open this image. */
-function headerCluster(header: Qcow2Header, options: CreateOptions): Uint8Array {
-  const fields = encodeHeader(header);
-  const features: FeatureName[] = [];
-  if (options.compressionType === 'zstd') features.push({ kind: INCOMPATIBLE_KIND, bit: 3, name: 'compression type' });
-  if (options.extendedL2) features.push({ kind: INCOMPATIBLE_KIND, bit: 4, name: 'extended L2 entries' });
-  if (features.length === 0) return fields;
-  const names = encodeFeatureNameTable(features);
-  const bytes = new Uint8Array(fields.length + names.length);
-  bytes.set(fields);
-  bytes.set(names, fields.length);
-  return bytes;
 }

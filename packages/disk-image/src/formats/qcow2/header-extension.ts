@@ -1,4 +1,5 @@
 import { alignUp, asciiField, ascii, fieldReader } from '../../bytes/numbers.ts';
+import { assert } from '../../errors.ts';
 import type { HeaderCluster } from './header.ts';
 import { decodeName } from './header.ts';
 import { MAX_FILE_NAME_LENGTH, MAX_FORMAT_NAME_LENGTH, MAX_HEADER_EXTENSIONS } from './limits.ts';
@@ -163,8 +164,29 @@ export interface FeatureName {
   readonly name: string;
 }
 
-/** A feature name table as a header extension, followed by the end marker. Names of at most 46 ASCII characters. */
+/** A header extension to be written. */
+export interface ExtensionDraft {
+  readonly type: number;
+  readonly data: Uint8Array;
+}
+
+/** The extension's bytes, padded to a multiple of 8. */
+export function encodeExtension({ type, data }: ExtensionDraft): Uint8Array {
+  const bytes = new Uint8Array(EXTENSION_HEAD_LENGTH + alignUp(data.length, 8));
+  const view = new DataView(bytes.buffer);
+  assert(type !== END, 'the end marker is no extension');
+  view.setUint32(0, type);
+  view.setUint32(4, data.length);
+  bytes.set(data, EXTENSION_HEAD_LENGTH);
+  return bytes;
+}
+
+/**
+ * A feature name table as a header extension, followed by the end marker; the marker alone when there are no names.
+ * Names of at most 46 ASCII characters.
+ */
 export function encodeFeatureNameTable(features: readonly FeatureName[]): Uint8Array {
+  if (features.length === 0) return new Uint8Array(EXTENSION_HEAD_LENGTH);
   const length = features.length * FEATURE_NAME_LENGTH;
   const bytes = new Uint8Array(EXTENSION_HEAD_LENGTH + length + EXTENSION_HEAD_LENGTH);
   const view = new DataView(bytes.buffer);

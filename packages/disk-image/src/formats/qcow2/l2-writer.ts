@@ -5,6 +5,10 @@ import { neededL1Entries } from './cluster-geometry.ts';
 import { compressedEntry, standardEntry } from './l2-entry.ts';
 import type { TableAppender } from './table-appender.ts';
 
+const ALL_SUBCLUSTERS = 0xffffffff;
+/** Bit 0 of a standard entry. */
+const ZERO_FLAG = 1;
+
 /** Guest clusters stored one after another on cluster boundaries. */
 export interface StandardRun {
   readonly firstCluster: number;
@@ -12,11 +16,15 @@ export interface StandardRun {
   readonly hostOffset: number;
   /** Bit i says that subcluster i of each cluster holds data. */
   readonly allocationBitmap: number;
+  /** Bit i says that subcluster i of each cluster is zeros. */
+  readonly zeroBitmap: number;
 }
 
 /** Fills L2 tables in ascending guest order, writing each when the next begins. */
 export interface L2Writer {
   setStandard(run: StandardRun): Promise<void>;
+  /** Maps clusters that are zeros and have no space. Version 3 only. */
+  setZero(firstCluster: number, count: number): Promise<void>;
   /** Maps a compressed cluster of `length` stored bytes. */
   setCompressed(cluster: number, hostOffset: number, length: number): Promise<void>;
   /** Writes the last L2 table, then the L1 table; its offset is 0 when the disk is empty. */
@@ -56,9 +64,19 @@ export function l2Writer(appender: TableAppender, geometry: ClusterGeometry, vir
         for (let i = 0; i < count; i++) {
           const at = (index + i) * entrySize;
           setEntry(table, at, standardEntry(run.hostOffset + (done + i) * clusterSize));
-          if (geometry.extendedL2) table.setUint32(at + 12, run.allocationBitmap);
+          if (!geometry.extendedL2) continue;
+          table.setUint32(at + 8, run.zeroBitmap);
+          table.setUint32(at + 12, run.allocationBitmap);
         }
         done += count;
+      }
+    },
+    async setZero(firstCluster, count) {
+      for (let cluster = firstCluster; cluster < firstCluster + count; cluster++) {
+        await openTable(cluster);
+        const at = (cluster - l1Index * l2Entries) * entrySize;
+        if (geometry.extendedL2) table.setUint32(at + 8, ALL_SUBCLUSTERS);
+        else table.setUint32(at + 4, ZERO_FLAG);
       }
     },
     async setCompressed(cluster, hostOffset, length) {

@@ -7,6 +7,7 @@ import { clusterGeometry, neededL1Entries } from './cluster-geometry.ts';
 import type { CreateOptions } from './create-options.ts';
 import { parseCreateOptions } from './create-options.ts';
 import type { Qcow2Header } from './header.ts';
+import { headerCluster } from './header-cluster.ts';
 import { COMPATIBLE, INCOMPATIBLE, writtenHeaderLength } from './header.ts';
 import { MAX_L1_TABLE_SIZE, MAX_REFCOUNT_TABLE_SIZE } from './limits.ts';
 import { metadataClusters } from './metadata-size.ts';
@@ -22,6 +23,10 @@ export function qcow2Layout(request: LayoutRequest): TargetLayout {
   const options = parseCreateOptions(request.options);
   const virtualSize = alignUp(request.virtualSize, SECTOR_SIZE);
   checkAddressable(options, virtualSize);
+  if (request.backing !== undefined) {
+    checkOverlay(options);
+    headerCluster(newHeader(options, virtualSize), request.backing);
+  }
   const clusterSize = 2 ** options.clusterBits;
   const file: TargetFile = {
     name: '',
@@ -37,8 +42,19 @@ export function qcow2Layout(request: LayoutRequest): TargetLayout {
     unitSize: clusterSize,
     files: [file],
     ascending: false,
+    ...(request.backing === undefined
+      ? {}
+      : { overlay: { backing: request.backing, zeros: options.version === 2 ? 'stored' : 'marked' } }),
     parameters: { ...plain, compressionLevel: compressionLevel ?? null },
   };
+}
+
+/** A preallocated cluster shows the backing image's bytes only where its subclusters say so. */
+function checkOverlay(options: CreateOptions): void {
+  if (options.preallocation === 'off' || options.extendedL2) return;
+  throw new ImageError('out_of_bounds', 'A preallocated image can have a backing image only with extended_l2=on', {
+    format: 'qcow2',
+  });
 }
 
 function checkAddressable(options: CreateOptions, virtualSize: number): void {

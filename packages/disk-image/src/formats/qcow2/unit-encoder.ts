@@ -36,7 +36,8 @@ function allocationBitmap(unit: Uint8Array, codecs: Codecs): number {
   for (let index = 0; index < SUBCLUSTERS; index++) {
     if (!codecs.isZero(unit.subarray(index * size, (index + 1) * size))) bitmap |= 1 << index;
   }
-  return bitmap >>> 0;
+  // Zeros that are kept have their space.
+  return bitmap === 0 ? ALL_SUBCLUSTERS : bitmap >>> 0;
 }
 
 /**

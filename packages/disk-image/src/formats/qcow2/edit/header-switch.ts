@@ -1,9 +1,8 @@
 import { alignUp } from '../../../bytes/numbers.ts';
-import { assert } from '../../../errors.ts';
 import type { Qcow2Header } from '../header.ts';
 import { AUTOCLEAR, encodeHeader, writtenHeaderLength } from '../header.ts';
-import { encodeFeatureNameTable, FEATURE_NAMES } from '../header-extension.ts';
-import type { FeatureName } from '../header-extension.ts';
+import { encodeExtension, encodeFeatureNameTable, FEATURE_NAMES } from '../header-extension.ts';
+import type { ExtensionDraft, FeatureName } from '../header-extension.ts';
 import { MAX_FILE_NAME_LENGTH } from '../limits.ts';
 import { qcow2Error } from '../qcow2-error.ts';
 import type { EditedImage } from './edited-image.ts';
@@ -14,11 +13,7 @@ const KNOWN_AUTOCLEAR = Object.values(AUTOCLEAR).reduce((mask, bit) => mask | bi
 const HEADER_LENGTH_AT = 100;
 const EXTENSION_HEAD_LENGTH = 8;
 
-/** A header extension to be written. */
-export interface ExtensionDraft {
-  readonly type: number;
-  readonly data: Uint8Array;
-}
+export type { ExtensionDraft };
 
 /** What becomes different in the header. */
 export interface HeaderChange {
@@ -149,7 +144,7 @@ function encodeExtensions(image: EditedImage, header: Qcow2Header, change: Heade
   const names = header.version === 2 ? [] : featureNames(image, header);
   const space = room - length - 2 * EXTENSION_HEAD_LENGTH;
   const fitting = names.slice(0, Math.max(0, Math.floor(space / FEATURE_NAME_LENGTH)));
-  const tail = fitting.length === 0 ? new Uint8Array(EXTENSION_HEAD_LENGTH) : encodeFeatureNameTable(fitting);
+  const tail = encodeFeatureNameTable(fitting);
   const chain = new Uint8Array(length + tail.length);
   let at = 0;
   for (const bytes of [...others, tail]) {
@@ -170,17 +165,6 @@ function featureNames(image: EditedImage, header: Qcow2Header): readonly Feature
     return { kind, bit, name, used };
   });
   return names.toSorted((a, b) => Number(b.used - a.used));
-}
-
-function encodeExtension(extension: ExtensionDraft): Uint8Array {
-  const { type, data } = extension;
-  const bytes = new Uint8Array(EXTENSION_HEAD_LENGTH + alignUp(data.length, 8));
-  const view = new DataView(bytes.buffer);
-  assert(type !== 0, 'the end marker is no extension');
-  view.setUint32(0, type);
-  view.setUint32(4, data.length);
-  bytes.set(data, EXTENSION_HEAD_LENGTH);
-  return bytes;
 }
 
 function doesNotFit(what: string): Error {
