@@ -77,16 +77,17 @@ function versionFaults({ version }: Descriptor): DescriptorFault[] {
   ];
 }
 
+/**
+ * A parent has a content id and a name. With only one of them readers differ in whether there is a parent, and without
+ * a name it cannot be found.
+ */
 function parentFaults(descriptor: Descriptor): DescriptorFault[] {
-  const hint = descriptor.parentFileNameHint ?? '';
-  if (descriptor.parentCid === NO_PARENT && hint === '') return [];
-  return [
-    {
-      code: 'differencing-parent',
-      refusal: 'unsupported',
-      message: 'The disk holds only differences from a parent disk; consolidate its snapshots first',
-    },
-  ];
+  const named = (descriptor.parentFileNameHint ?? '') !== '';
+  if (named === (descriptor.parentCid !== NO_PARENT)) return [];
+  const message = named
+    ? 'The descriptor names a parent disk, but records no content id of a parent'
+    : 'The disk holds only differences from a parent disk, which the descriptor does not name';
+  return [{ code: 'differencing-parent', refusal: named ? 'corrupt' : 'unsupported', message }];
 }
 
 function createTypeFaults(descriptor: Descriptor, place: 'embedded' | 'separate'): DescriptorFault[] {

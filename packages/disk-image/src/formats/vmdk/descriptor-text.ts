@@ -1,4 +1,5 @@
 import { assert } from '../../errors.ts';
+import { contentIdText } from './descriptor.ts';
 import { extentNameFault } from './extent-name.ts';
 import { vmdkError } from './fault.ts';
 import { SECTOR_SIZE } from './sector.ts';
@@ -24,7 +25,7 @@ export function descriptorText(
     '# Disk DescriptorFile',
     'version=1',
     ...(ascii ? [] : ['encoding="UTF-8"']),
-    `CID=${parameters.contentId.toString(16).padStart(8, '0')}`,
+    `CID=${contentIdText(parameters.contentId)}`,
     'parentCID=ffffffff',
     `createType="${parameters.subformat}"`,
     '',

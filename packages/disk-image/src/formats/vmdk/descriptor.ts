@@ -182,6 +182,11 @@ function contentId(value: string | undefined, field: string, offset: number): nu
   );
 }
 
+/** A content id as descriptors write it: eight hexadecimal digits. */
+export function contentIdText(id: number): string {
+  return id.toString(16).padStart(8, '0');
+}
+
 function wholeNumber(value: string | undefined): number | undefined {
   return value !== undefined && /^\d{1,9}$/.test(value) ? Number(value) : undefined;
 }

@@ -4,7 +4,7 @@ import type { ImageReference } from '../../image/reference.ts';
 import type { Anatomy } from './anatomy.ts';
 import { subformatOf } from './create-type.ts';
 import type { Descriptor, ExtentLine } from './descriptor.ts';
-import { descriptorCapacity, NO_PARENT } from './descriptor.ts';
+import { contentIdText, descriptorCapacity, NO_PARENT } from './descriptor.ts';
 import type { SparseHeader } from './sparse-header.ts';
 import { hasZeroedGrains, isCompressed } from './sparse-header.ts';
 
@@ -26,8 +26,11 @@ export function diskInfo(anatomy: Anatomy): ImageInfo {
   const { descriptor } = anatomy;
   const header = anatomy.kind === 'sparse' ? anatomy.header : undefined;
   const subformat = subformatOf(descriptor?.createType) ?? descriptor?.createType;
+  const backing = descriptor === undefined ? undefined : parentReference(descriptor);
   return {
     ...common,
+    ...(backing === undefined ? {} : { backing }),
+    ...(descriptor?.cid === undefined ? {} : { linkId: contentIdText(descriptor.cid) }),
     ...(subformat === undefined ? {} : { subformat }),
     virtualSize: header?.capacity ?? descriptorCapacity(descriptor?.extents ?? []),
     ...(header === undefined ? {} : { unitSize: header.grainSize }),
@@ -43,8 +46,18 @@ function references(descriptor: Descriptor, header: SparseHeader | undefined): I
     kind: 'extent',
     name: extent.name ?? '',
   }));
-  if (descriptor.parentCid === NO_PARENT && descriptor.parentFileNameHint === undefined) return extents;
-  return [...extents, { kind: 'parent', name: descriptor.parentFileNameHint ?? '', format: 'vmdk' }];
+  const parent = parentReference(descriptor);
+  return parent === undefined ? extents : [...extents, parent];
+}
+
+/**
+ * The disk that this one holds the differences from: it must bear the content id that was written down when the child
+ * was made, as it gets another one when its guest bytes change. Virtual Disk Format 5.0, "The Descriptor File", parentCID.
+ */
+export function parentReference(descriptor: Descriptor): ImageReference | undefined {
+  const { parentCid, parentFileNameHint: name = '' } = descriptor;
+  if (parentCid === NO_PARENT && name === '') return undefined;
+  return { kind: 'parent', name, format: 'vmdk', linkIds: [contentIdText(parentCid)] };
 }
 
 /** The extents that lie in other files. In a sparse extent, the single SPARSE extent is the file itself. */

@@ -7,7 +7,7 @@ import type { Anatomy } from './anatomy.ts';
 import { readAnatomy } from './anatomy.ts';
 import type { Descriptor } from './descriptor.ts';
 import { descriptorCapacity } from './descriptor.ts';
-import { diskInfo, foreignExtents } from './disk-info.ts';
+import { diskInfo, foreignExtents, parentReference } from './disk-info.ts';
 import { extentNameFault } from './extent-name.ts';
 import { faultFinding } from './fault.ts';
 import { readGrainDirectory } from './grain-directory.ts';
@@ -38,6 +38,11 @@ function descriptorFindings(descriptor: Descriptor, anatomy: Anatomy): Finding[]
     const reference = describeReference({ kind: 'extent', name: extent.name ?? '' });
     return { code: 'foreign-extent', severity: 'unsafe', message: `Guest bytes lie in another file: ${reference}` };
   });
+  const parent = parentReference(descriptor);
+  if (parent !== undefined && !anatomy.faults.some(({ code }) => code === 'differencing-parent')) {
+    const message = `The disk holds only the differences from its ${describeReference(parent)}`;
+    findings.push({ code: 'differencing-parent', severity: 'unsafe', message });
+  }
   if (header !== undefined && foreign.length === 0) findings.push(...ownExtentFindings(descriptor, header));
   if (descriptor.changeTrackPath !== undefined) {
     findings.push({
