@@ -1,19 +1,21 @@
 /** Differencing VMDKs: what comes from the child, what from the parent, and which parent it is. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { requirePackage } from '../../../fixtures/peers.ts';
 import { raw } from '../src/formats/raw/raw.ts';
 import { vmdk } from '../src/formats/vmdk/vmdk.ts';
-import type { DiskImage, ReferencePolicy } from '../src/index.ts';
+import type { DiskImage, LayoutRequest, ReferencePolicy } from '../src/index.ts';
 import {
+  convertImage,
   convertInMemory,
   denyReferences,
   findFormat,
   MAX_CHAIN_DEPTH,
+  memorySink,
   memorySource,
   openChain,
   portableCodecs as codecs,
@@ -146,12 +148,17 @@ test.each([
   expect(findings.map((finding) => finding.code)).toEqual(['differencing-parent']);
 });
 
+async function scratchFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'diskmorph-delta-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
 const SUBFORMATS = ['monolithicSparse', 'twoGbMaxExtentSparse', 'streamOptimized'];
 const ZEROED = [...SUBFORMATS, 'zeroed'];
 
 test.each(ZEROED)('a delta that qemu-img and qemu-io wrote, %s, holds what they say', async (kind) => {
-  const folder = await mkdtemp(join(tmpdir(), 'diskmorph-delta-'));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const folder = await scratchFolder();
   const at = (name: string): string => join(folder, name);
   const io = await requirePackage('qemu-io', 'qemu-utils');
   const write = async (file: string, ...commands: readonly string[]): Promise<void> =>
@@ -168,4 +175,104 @@ test.each(ZEROED)('a delta that qemu-img and qemu-io wrote, %s, holds what they 
   if (kind === 'twoGbMaxExtentSparse') files['child-s001.vmdk'] = await readFile(at('child-s001.vmdk'));
   const image = await openLayers(await readFile(at('child.vmdk')), granting(files));
   expect(holdsGuest(await readGuest(image), await readFile(at('expected.raw')))).toBe(true);
+});
+
+describe('a disk that is written over a parent', () => {
+  /** The base has ones in grains 0 to 9; the source likewise, but for zeros in 3 and 4, sevens in 6 and nines behind its end. */
+  const baseGuest = new Uint8Array(30 * GRAIN).fill(1, 0, 10 * GRAIN);
+  const wanted = new Uint8Array(SIZE);
+  wanted.set(baseGuest);
+  wanted.fill(0, 3 * GRAIN, 5 * GRAIN);
+  wanted.fill(7, 6 * GRAIN + 4096, 6 * GRAIN + 8192);
+  wanted.fill(9, 35 * GRAIN, 36 * GRAIN);
+
+  async function rawDisk(bytes: Uint8Array): Promise<DiskImage> {
+    const image = await raw.open?.(memorySource(bytes), { codecs, references: denyReferences });
+    if (image === undefined) throw new Error('raw can be opened');
+    return image;
+  }
+
+  async function overlay(
+    base: Uint8Array,
+    options: Readonly<Record<string, string>>,
+  ): Promise<ReadonlyMap<string, Uint8Array>> {
+    const reference = { kind: 'backing', name: 'base.vmdk', format: 'vmdk', linkIds: [await cidOf(base)] } as const;
+    const sinks = new Map<string, ReturnType<typeof memorySink>>();
+    const over = { reference, base: await openLayers(base, denyReferences) };
+    await convertImage({
+      source: await rawDisk(wanted),
+      target: vmdk,
+      options,
+      fileName: 'child.vmdk',
+      over,
+      codecs,
+      sinkOf: ({ name }) => {
+        const sink = memorySink();
+        sinks.set(name || 'child.vmdk', sink);
+        return sink;
+      },
+    });
+    return new Map([...sinks].map(([name, sink]) => [name, sink.bytes()]));
+  }
+
+  test.each([
+    [{}, [3, 4, 6, 35], []],
+    [{ zeroed_grain: 'on' }, [6, 35], [3, 4]],
+    [{ subformat: 'twoGbMaxExtentSparse' }, [3, 4, 6, 35], []],
+    [{ subformat: 'streamOptimized' }, [3, 4, 6, 35], []],
+  ] as const)('%o stores what differs, and qemu-img reads it with its parent', async (options, data, zeros) => {
+    const base = own(await vmdkOf(baseGuest));
+    const files = await overlay(base, options);
+    const top = files.get('child.vmdk') ?? new Uint8Array();
+    const grants = granting({ ...Object.fromEntries(files), 'base.vmdk': base });
+    expect(holdsGuest(await readGuest(await openLayers(top, grants)), wanted)).toBe(true);
+    expect(await grainsOf(top, grants)).toEqual({ data, zeros });
+    const folder = await scratchFolder();
+    for (const [name, bytes] of [...files, ['base.vmdk', base] as const]) await writeFile(join(folder, name), bytes);
+    await writeFile(join(folder, 'wanted.raw'), wanted);
+    const compared = ['compare', '-f', 'raw', '-F', 'vmdk', join(folder, 'wanted.raw'), join(folder, 'child.vmdk')];
+    expect(await qemuImg(...compared)).toContain('Images are identical.');
+    expect(await qemuImg('check', join(folder, 'child.vmdk'))).toContain('No errors');
+  });
+
+  async function grainsOf(
+    top: Uint8Array,
+    references: ReferencePolicy,
+  ): Promise<{ readonly data: readonly number[]; readonly zeros: readonly number[] }> {
+    const layer = await vmdk.open?.(memorySource(top), { codecs, references });
+    if (layer === undefined) throw new Error('vmdk can be opened');
+    const found = { data: [] as number[], zeros: [] as number[] };
+    for await (const { state, offset, length } of layer.extents({ offset: 0, length: layer.virtualSize })) {
+      const into = state === 'data' ? found.data : state === 'zero' ? found.zeros : [];
+      for (let at = offset; at < offset + length; at += GRAIN) into.push(at / GRAIN);
+    }
+    return found;
+  }
+
+  test.each([
+    ['a flat disk', { subformat: 'monolithicFlat' }, {}],
+    ['a parent of another format', {}, { format: 'raw' }],
+    ['a parent without a content id', {}, { linkIds: [] }],
+    ['a name with a quotation mark', {}, { name: 'a"b.vmdk' }],
+    ['a name with a line break', {}, { name: 'a\nCID=1' }],
+    ['a name of 5000 characters', {}, { name: 'x'.repeat(5000) }],
+  ])('%s cannot be', (_name, options, changed) => {
+    const backing = { kind: 'backing', name: 'base.vmdk', format: 'vmdk', linkIds: ['12345678'], ...changed } as const;
+    const request = { virtualSize: SIZE, options, fileName: 'x.vmdk', seed: new Uint8Array(16), backing };
+    expect(() => vmdk.writer?.layout(request as LayoutRequest)).toThrow(/parent/);
+  });
+
+  test('a name in another script is read back', async () => {
+    const backing = { kind: 'backing', name: '../Köln.vmdk', format: 'vmdk', linkIds: ['00c0ffee'] } as const;
+    const sink = memorySink();
+    await convertImage({
+      source: await rawDisk(wanted),
+      target: vmdk,
+      fileName: 'x.vmdk',
+      over: { reference: backing, base: await rawDisk(baseGuest) },
+      codecs,
+      sinkOf: () => sink,
+    });
+    expect((await examineMemory(sink.bytes())).info.backing).toEqual({ ...backing, kind: 'parent' });
+  });
 });

@@ -1,5 +1,5 @@
 import { assert } from '../../errors.ts';
-import { contentIdText } from './descriptor.ts';
+import { contentIdText, NO_PARENT } from './descriptor.ts';
 import { extentNameFault } from './extent-name.ts';
 import { vmdkError } from './fault.ts';
 import { SECTOR_SIZE } from './sector.ts';
@@ -20,14 +20,17 @@ export function descriptorText(
   extents: readonly NewExtent[],
 ): Uint8Array {
   const geometry = diskGeometry(parameters, virtualSize);
-  const ascii = extents.every((extent) => /^[\x20-\x7e]*$/.test(extent.name));
+  const { parent } = parameters;
+  const names = [...extents.map((extent) => extent.name), parent?.name ?? ''];
+  const ascii = names.every((name) => /^[\x20-\x7e]*$/.test(name));
   const lines = [
     '# Disk DescriptorFile',
     'version=1',
     ...(ascii ? [] : ['encoding="UTF-8"']),
     `CID=${contentIdText(parameters.contentId)}`,
-    'parentCID=ffffffff',
+    `parentCID=${contentIdText(parent?.contentId ?? NO_PARENT)}`,
     `createType="${parameters.subformat}"`,
+    ...(parent === undefined ? [] : [`parentFileNameHint="${parent.name}"`]),
     '',
     '# Extent description',
     ...extents.map(extentLine),

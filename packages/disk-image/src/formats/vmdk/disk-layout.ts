@@ -37,6 +37,10 @@ export function diskLayout(request: LayoutRequest): TargetLayout {
     unitSize: isFlat(subformat) ? FLAT_UNIT_SIZE : NEW_GRAIN_SIZE,
     files: diskFiles(parameters, virtualSize),
     ascending: stream,
+    endsFile: stream,
+    ...(request.backing === undefined
+      ? {}
+      : { overlay: { backing: request.backing, zeros: parameters.zeroedGrains ? 'marked' : 'stored' } }),
     parameters: parameterDetails(parameters),
   };
 }
@@ -53,10 +57,10 @@ function diskFiles(parameters: DiskParameters, virtualSize: number): readonly Ta
   return [descriptor, ...extentFiles(parameters, virtualSize)];
 }
 
-/** Bytes of `-flat.vmdk` or `-s1234.vmdk`, and of the rest of an extent line and of a descriptor, at the most. */
+/** Bytes of `-flat.vmdk` or `-s1234.vmdk`, and of the rest of an extent line and of a descriptor with its parent's name, at the most. */
 const MAX_NAME_SUFFIX = 12;
 const EXTENT_LINE_SIZE = 40;
-const DESCRIPTOR_FRAME_SIZE = 1024;
+const DESCRIPTOR_FRAME_SIZE = 6144;
 
 function extentFiles(parameters: DiskParameters, virtualSize: number): TargetFile[] {
   const base = parameters.fileName.replace(/\.vmdk$/i, '');

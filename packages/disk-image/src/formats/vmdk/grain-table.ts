@@ -85,7 +85,8 @@ function checkTable(source: ByteSource, header: SparseHeader, offset: number): v
 export type GrainState = 'absent' | 'zero' | 'data';
 
 const ENTRY_ABSENT = 0;
-const ENTRY_ZERO = 1;
+/** A grain of zeros, in extents whose header allows it. */
+export const ENTRY_ZERO = 1;
 
 /** The state of a grain by its entry. Virtual Disk Format 5.0, "Grain Table": 0 is absent, 1 zeros where the flag says so. */
 export function grainState(header: SparseHeader, entry: number): GrainState {

@@ -1,5 +1,6 @@
 import { ImageError } from '../../errors.ts';
 import type { PlacedRun, TargetLayout } from '../../image/target.ts';
+import { ENTRY_ZERO } from './grain-table.ts';
 import { SECTOR_SIZE } from './sector.ts';
 import { NEW_GRAIN_SIZE, NEW_TABLE_ENTRIES, NEW_TABLE_SIZE, NEW_TABLE_SPAN } from './sparse-layout.ts';
 
@@ -44,7 +45,11 @@ export async function* tableBatches(
         } else open.tableCount = slot + 1;
         const grain = (guestOffset / NEW_GRAIN_SIZE) % NEW_TABLE_ENTRIES;
         const at = (table - open.firstTable) * NEW_TABLE_SIZE + grain * 4;
-        view.setUint32(at, grainEntry(run.hostOffset + unit * run.storedLength), true);
+        view.setUint32(
+          at,
+          run.storedLength === 0 ? ENTRY_ZERO : grainEntry(run.hostOffset + unit * run.storedLength),
+          true,
+        );
       }
     }
   }

@@ -4,6 +4,8 @@ import type { Details } from '../../image/finding.ts';
 import type { TargetLayout } from '../../image/target.ts';
 import type { Subformat } from './create-type.ts';
 import { vmdkError } from './fault.ts';
+import type { Parent } from './parent.ts';
+import { parentOf } from './parent.ts';
 
 /** What a new disk is, in the words of header and descriptor; plain data, kept in `TargetLayout.parameters`. */
 export interface DiskParameters {
@@ -18,6 +20,8 @@ export interface DiskParameters {
   readonly contentId: number;
   /** The name that the image's own file has. */
   readonly fileName: string;
+  /** Only in a differencing disk. */
+  readonly parent?: Parent;
 }
 
 const SUBFORMATS = [
@@ -84,7 +88,7 @@ export const diskOptions: readonly OptionDescription[] = [
 
 /** The parameters that the options ask for. Throws `out_of_bounds`, naming option and choices. */
 export function diskParameters(request: LayoutRequest): DiskParameters {
-  const { options, seed, fileName } = request;
+  const { options, seed, fileName, backing } = request;
   rejectUnknownOptions('vmdk', options, diskOptions);
   const subformat = choiceOption(options, 'subformat', SUBFORMATS, 'monolithicSparse');
   const stream = subformat === 'streamOptimized';
@@ -96,7 +100,11 @@ export function diskParameters(request: LayoutRequest): DiskParameters {
   if (zeroed && isFlat(subformat)) {
     throw vmdkError('out_of_bounds', `Option zeroed_grain does not work with subformat=${subformat}`, 'options');
   }
+  if (backing !== undefined && isFlat(subformat)) {
+    throw vmdkError('unsupported', `A disk with subformat=${subformat} has no grains to leave to a parent`, 'options');
+  }
   return {
+    ...(backing === undefined ? {} : { parent: parentOf(backing) }),
     subformat,
     // Importers of OVF packages give such disks a SCSI controller.
     adapterType: choiceOption(options, 'adapter_type', ADAPTER_TYPES, stream ? 'lsilogic' : 'ide'),
@@ -135,14 +143,20 @@ export function compressionLevel(parameters: DiskParameters): number | undefined
 }
 
 /** The parameters as a layout keeps them. */
-export function parameterDetails(parameters: DiskParameters): Details {
-  return { ...parameters };
+export function parameterDetails({ parent, ...parameters }: DiskParameters): Details {
+  return parent === undefined
+    ? parameters
+    : { ...parameters, parentContentId: parent.contentId, parentName: parent.name };
 }
 
 /** The parameters of a layout that this format has made. */
 export function layoutParameters(layout: TargetLayout): DiskParameters {
   const { parameters } = layout;
+  const contentId = parameters['parentContentId'];
   return {
+    ...(contentId === undefined
+      ? {}
+      : { parent: { contentId: Number(contentId), name: `${parameters['parentName']}` } }),
     subformat: choiceOption({ subformat: `${parameters['subformat']}` }, 'subformat', SUBFORMATS, 'monolithicSparse'),
     adapterType: choiceOption({ adapter: `${parameters['adapterType']}` }, 'adapter', ADAPTER_TYPES, 'ide'),
     hardwareVersion: Number(parameters['hardwareVersion']),
