@@ -20,10 +20,10 @@ export interface HoleFinder {
   nextData(offset: number): { readonly start: number; readonly end: number } | undefined;
 }
 
-/** Bytes that can be written at any position. What was never written reads as zeros, unless there is old content. */
+/** Bytes that can be written at any position. What was never written reads as zeros, except on a device. */
 export interface ByteSink {
-  /** True for a device: what was never written reads as whatever was there before. */
-  readonly hasOldContent?: boolean;
+  /** Only for a device: its size in bytes, which stays. What was never written reads as whatever was there before. */
+  readonly deviceSize?: number;
   /** Writes all of `bytes` at `offset`, growing the sink as needed, or throws `io` or `aborted`. */
   write(offset: number, bytes: Uint8Array): Promise<void>;
   /** Makes the range read as zeros, giving the space back where the sink can. */

@@ -76,11 +76,11 @@ function fixedPlacer(ports: PlacerPorts): ChunkPlacer {
       const base = file.hostOffset + (chunkOffset - file.guestOffset);
       let end = 0;
       for (const range of ports.zeros.dataRanges()) {
-        if (sink.hasOldContent === true && range.start > end) await sink.zero(base + end, range.start - end);
+        if (sink.deviceSize !== undefined && range.start > end) await sink.zero(base + end, range.start - end);
         await sink.write(base + range.start, ports.guest.subarray(range.start, range.end));
         end = range.end;
       }
-      if (sink.hasOldContent === true && chunkLength > end) await sink.zero(base + end, chunkLength - end);
+      if (sink.deviceSize !== undefined && chunkLength > end) await sink.zero(base + end, chunkLength - end);
     },
   };
 }

@@ -10,6 +10,7 @@ import type { ChunkResult, LaneJob } from './lane.ts';
 import { createControlMemory } from './lane-control.ts';
 import type { ConversionPlan } from './plan.ts';
 import { finalLayout } from './plan.ts';
+import { prepareDevice } from './prepare-device.ts';
 import { progressMeter } from './progress.ts';
 import type { CollectedState, ResultCollector } from './result-collector.ts';
 import { initialState, resultCollector } from './result-collector.ts';
@@ -68,6 +69,7 @@ export async function convert(plan: ConversionPlan, ports: ConversionPorts): Pro
     spools: ports.targets.map((target) => target.spool),
     state: start,
   });
+  if (ports.resumeFrom === undefined) await prepareDevices(plan, ports);
   await copy(plan, ports, { collector, start });
   throwIfAborted(ports.signal);
   const contentId = ports.digest ? collector.contentId() : undefined;
@@ -76,6 +78,15 @@ export async function convert(plan: ConversionPlan, ports: ConversionPorts): Pro
     await finishTarget(plan, target, { index, ends: targets[index]?.ends ?? [], contentId, codecs: ports.codecs });
   }
   return { contentId, dataBytes, resumedFromBytes: start.chunksDone * plan.chunkSize };
+}
+
+async function prepareDevices(plan: ConversionPlan, ports: ConversionPorts): Promise<void> {
+  const sourceSize = plan.source.virtualSize;
+  for (const [index, { sinks, format }] of ports.targets.entries()) {
+    const target = plan.targets[index];
+    assert(target !== undefined, 'every target is planned');
+    for (const sink of sinks) await prepareDevice(target, { sink, format, map: ports.map, sourceSize });
+  }
 }
 
 async function finishTarget(

@@ -83,6 +83,24 @@ export function nextDataChunk(map: WorkMap, from: number): number {
   return -1;
 }
 
+/** The first chunk at or after `from` that holds no data; the number of chunks when there is none. */
+export function nextEmptyChunk(map: WorkMap, from: number): number {
+  let chunk = from;
+  while (chunk < map.chunkCount && ((map.bits[chunk >> 3] ?? 0) & (1 << (chunk & 7))) !== 0) chunk++;
+  return chunk;
+}
+
+/** How many units of `size` guest bytes, a power of two, may hold data. */
+export function countDataUnits(map: WorkMap, size: number): number {
+  if (size <= map.chunkSize) return countDataChunks(map) * (map.chunkSize / size);
+  const perUnit = size / map.chunkSize;
+  let count = 0;
+  for (let chunk = nextDataChunk(map, 0); chunk >= 0; count++) {
+    chunk = nextDataChunk(map, (Math.floor(chunk / perUnit) + 1) * perUnit);
+  }
+  return count;
+}
+
 /** How many chunks at or after `from` may hold data. */
 export function countDataChunks(map: WorkMap, from: number = 0): number {
   let count = 0;

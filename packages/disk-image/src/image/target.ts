@@ -19,6 +19,8 @@ export interface TargetLayout {
   readonly files: readonly TargetFile[];
   /** True when the bytes must reach the file in ascending order (a stream that cannot seek back). */
   readonly ascending: boolean;
+  /** True when readers look for parts of the image at the end of its file, which must then end with the image. */
+  readonly endsFile?: boolean;
   /** Only for an image that stands on another one. */
   readonly overlay?: OverlayLayout;
   /** What the format's encoder and `finish` need to know, in the format's words. */

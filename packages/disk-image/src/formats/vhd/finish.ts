@@ -1,5 +1,5 @@
 import type { ByteSink } from '../../bytes/byte-source.ts';
-import { alignUp } from '../../bytes/numbers.ts';
+import { alignDown, alignUp } from '../../bytes/numbers.ts';
 import { assert } from '../../errors.ts';
 import type { FinishContext } from '../../image/target.ts';
 import { bitmapSize } from './block-allocation-table.ts';
@@ -31,7 +31,8 @@ async function finishFixed(sink: ByteSink, disk: NewDisk): Promise<void> {
 /**
  * Bitmaps, table, header; then the footer, in a file that is a sector too long, so that it does not stand at the end yet;
  * then its copy at the beginning, which makes the file a disk; then the right length. A program that goes by the footer
- * alone would take a dynamic disk without the copy for a fixed one.
+ * alone would take a dynamic disk without the copy for a fixed one. On a device, whose end is where it is, the copy comes
+ * first, and the footer stands at the end of the device.
  */
 async function finishDynamic(sink: ByteSink, disk: NewDisk, context: FinishContext): Promise<void> {
   await writeBlockTables(sink, disk, context);
@@ -39,13 +40,23 @@ async function finishDynamic(sink: ByteSink, disk: NewDisk, context: FinishConte
   const footer = encodeFooter(disk);
   const { tableOffset, blockSize } = disk;
   const header = encodeDynamicHeader({ tableOffset, blockSize, maxTableEntries: disk.blockCount });
-  await sink.truncate(end + 2 * FOOTER_SIZE);
   await sink.write(NEW_HEADER_OFFSET, header);
-  await sink.write(end, footer);
-  await sink.flush();
-  await sink.write(0, footer);
-  await sink.flush();
+  if (sink.deviceSize !== undefined) {
+    await writeFooters(sink, footer, [0, alignDown(sink.deviceSize, SECTOR_SIZE) - FOOTER_SIZE]);
+    return;
+  }
+  await sink.truncate(end + 2 * FOOTER_SIZE);
+  await writeFooters(sink, footer, [end, 0]);
   await sink.truncate(end + FOOTER_SIZE);
+  await sink.flush();
+}
+
+/** Each after all before it. */
+async function writeFooters(sink: ByteSink, footer: Uint8Array, places: readonly number[]): Promise<void> {
+  for (const place of places) {
+    await sink.flush();
+    await sink.write(place, footer);
+  }
   await sink.flush();
 }
 

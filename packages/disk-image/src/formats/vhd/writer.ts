@@ -51,6 +51,7 @@ function vhdLayout(request: LayoutRequest): TargetLayout {
     unitSize: subformat === 'fixed' ? FIXED_UNIT_SIZE : DYNAMIC_UNIT_SIZE,
     files: [subformat === 'fixed' ? fixedFile(virtualSize) : dynamicFile(options, virtualSize)],
     ascending: false,
+    endsFile: subformat === 'fixed',
     parameters: {
       diskType: subformat,
       blockSize,
