@@ -1,6 +1,7 @@
 import type { Details, JsonValue } from '@diskmorph/disk-image';
 import type { FileInfo } from './commands/info.ts';
 import { factLines } from './fact-lines.ts';
+import { packedRows } from './packed-text.ts';
 import { referenceName } from './reference-name.ts';
 import { exactSizeText, sizeText } from './terminal/size-text.ts';
 import type { Style } from './terminal/style.ts';
@@ -25,10 +26,12 @@ function facts(info: FileInfo): [string, Cell][] {
   const format = info.subformat === undefined ? info.format : `${info.format} (${info.subformat})`;
   const rows: [string, Cell][] = [
     ['format', info.detected ? `${format}, detected` : format],
+    ...packedRows(info.packed),
     ['virtual size', exactSizeText(info.virtualSize)],
     ['file size', exactSizeText(info.fileSize)],
   ];
-  if (info.allocatedSize < info.fileSize) rows.push(['on disk', sizeText(info.allocatedSize)]);
+  if (info.allocatedSize !== undefined && info.allocatedSize < info.fileSize)
+    rows.push(['on disk', sizeText(info.allocatedSize)]);
   if (info.unitSize !== undefined) rows.push(['unit', sizeText(info.unitSize)]);
   if (info.encryption !== undefined) rows.push(['encryption', info.encryption]);
   for (const reference of info.references) {

@@ -1,5 +1,5 @@
 import type { Finding, Verdict } from '@diskmorph/disk-image';
-import { inspectFile } from '@diskmorph/disk-image-node';
+import { inspectFile, placeOf } from '@diskmorph/disk-image-node';
 import { EXIT_BY_ERROR_CODE } from './exit-code.ts';
 import { ToldError } from './failure.ts';
 import { findingLines } from './finding-text.ts';
@@ -23,9 +23,9 @@ export interface Allowed {
 export async function passSafetyGate(source: SourceImage, allowed: Allowed, terminal: Terminal): Promise<Verdict> {
   const { file, detected } = source;
   const declared = detected ? {} : { declared: file.format };
-  const part = file.window === undefined ? {} : { window: file.window };
+  const { path, ...part } = placeOf(file);
   const name = source.packed === undefined ? {} : { fileName: source.packed.name ?? '' };
-  const verdict = await inspectFile(file.path, { ...declared, ...part, ...name, signal: allowed.signal });
+  const verdict = await inspectFile(path, { ...declared, ...part, ...name, signal: allowed.signal });
   const references = (file.references?.directories.length ?? 0) > 0 ? REFERENCE_CODES : [];
   const accepted = new Set([...allowed.codes, ...references]);
   const stopping = verdict.findings.filter((finding) => finding.severity === 'unsafe' && !accepted.has(finding.code));

@@ -1,4 +1,4 @@
-import type { ImageFile } from '@diskmorph/disk-image-node';
+import type { ImageFile, ImagePlace } from '@diskmorph/disk-image-node';
 import { detectFormat, requireFormat } from '@diskmorph/disk-image-node';
 import { givenReferences } from './arguments/shared-options.ts';
 import type { GivenArguments } from './arguments/given-arguments.ts';
@@ -8,8 +8,30 @@ export interface SourceImage {
   readonly file: ImageFile;
   /** True when nobody named the format, so that the output must. */
   readonly detected: boolean;
-  /** What it was taken out of: the file that the user named, its containers from the innermost, its name in them. */
-  readonly packed?: { readonly path: string; readonly wrappers: readonly string[]; readonly name?: string };
+  /** What it was taken out of. */
+  readonly packed?: PackedIn;
+}
+
+/** The file that the user named, its containers from the innermost, the image's name in them. */
+export interface PackedIn {
+  readonly path: string;
+  readonly wrappers: readonly string[];
+  readonly name?: string;
+}
+
+/** What `--json` says of an image: the file that the user named, how it was read, what it was taken out of. */
+export interface SourceFacts {
+  readonly file: string;
+  readonly format: string;
+  /** True when nobody named the format. */
+  readonly detected: boolean;
+  readonly packed?: PackedIn;
+}
+
+/** The facts of an image for `--json`. */
+export function sourceFacts(source: SourceImage): SourceFacts {
+  const { file, detected, packed } = source;
+  return { file: givenPath(source), format: file.format, detected, ...(packed === undefined ? {} : { packed }) };
 }
 
 /** The image at `path` in the format that was given, else in the one whose signature it bears. */
@@ -23,12 +45,12 @@ export async function sourceImage(
 
 /** The same for an image that is a part of a file, or was unpacked into one. */
 export async function imageAt(
-  place: Pick<ImageFile, 'path' | 'window'>,
+  place: ImagePlace,
   given: GivenArguments,
   formatOption: string = 'format',
 ): Promise<SourceImage> {
   const named = given.text(formatOption);
-  const format = named === undefined ? await detectFormat(place.path, place.window) : requireFormat(named);
+  const format = named === undefined ? await detectFormat(place) : requireFormat(named);
   const snapshot = given.text('snapshot');
   const file: ImageFile = {
     ...place,

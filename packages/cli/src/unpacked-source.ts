@@ -1,7 +1,10 @@
-import type { UnwrappedImage } from '@diskmorph/disk-image-node';
-import { unwrapImage } from '@diskmorph/disk-image-node';
+import { existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import type { UnwrappedImage, UnwrapRequest } from '@diskmorph/disk-image-node';
+import { unwrapImage, unwrapLastingly } from '@diskmorph/disk-image-node';
 import type { CommandContext, OptionSpec } from './arguments/command.ts';
 import type { GivenArguments } from './arguments/given-arguments.ts';
+import { PROGRESS_OPTION } from './arguments/shared-options.ts';
 import type { SourceImage } from './source-image.ts';
 import { imageAt, sourceImage } from './source-image.ts';
 import { withProgressView } from './work-options.ts';
@@ -12,8 +15,35 @@ export const ENTRY_OPTION: OptionSpec = {
   summary: 'The disk to take out of an archive of several: its file name, or its disk id in an OVF package',
 };
 
+export const UNPACK_DIR_OPTION: OptionSpec = {
+  long: 'unpack-dir',
+  value: 'DIR',
+  summary: 'Where compressed images are unpacked for the time of the command; $TMPDIR or /var/tmp when it is not given',
+};
+
 /** What `--allow` calls a container that grows beyond all reason. */
 const RATIO_CODE = 'size-bomb-ratio';
+
+/** The options of commands that look at images, packed or not. */
+export const PACKED_OPTIONS: readonly OptionSpec[] = [
+  ENTRY_OPTION,
+  UNPACK_DIR_OPTION,
+  {
+    long: 'allow',
+    value: 'CODE',
+    repeatable: true,
+    summary: `With ${RATIO_CODE}: unpack what grows to over 1100 times its size`,
+  },
+];
+
+/** The same for commands whose only long work is unpacking. */
+export const UNPACKING_OPTIONS: readonly OptionSpec[] = [...PACKED_OPTIONS, PROGRESS_OPTION];
+
+/** The command line that an image is looked at for. */
+export interface UnpackContext {
+  readonly given: GivenArguments;
+  readonly context: CommandContext;
+}
 
 /** An image for a command, and what must be done when the command is done with it. */
 export interface UnpackedSource {
@@ -22,39 +52,74 @@ export interface UnpackedSource {
   cleanup(): Promise<void>;
 }
 
-/**
- * The image at `path`, taken out of its containers (gz, xz, zst, bz2, zip, tar, ova) when it lies in some. What must be
- * unpacked goes into `directory`. `-f raw` takes the file as it is, whatever it looks like.
- */
-export async function unpackedSource(
-  path: string,
-  directory: string,
-  { given, context }: { readonly given: GivenArguments; readonly context: CommandContext },
-): Promise<UnpackedSource> {
-  if (given.text('format') === 'raw') return { source: await sourceImage(path, given), cleanup: async () => {} };
-  const unwrapped = await unwrapShown(path, directory, { given, context });
+/** Where an image comes from, and which options speak of it. */
+export interface WantedSource {
+  readonly path: string;
+  /** `format` when absent. */
+  readonly formatOption?: string;
+  /** `entry` when absent. */
+  readonly entryOption?: string;
+  /** Where it is unpacked; `--unpack-dir` goes before. */
+  readonly directory?: string;
+  /** What is unpacked stays in `directory` when the process is killed, and is found there again. */
+  readonly lasting?: boolean;
+}
+
+/** Gives `work` the image, taken out of its containers; what was unpacked for it is gone afterwards. */
+export async function withImage<T>(
+  wanted: WantedSource,
+  about: UnpackContext,
+  work: (source: SourceImage) => Promise<T>,
+): Promise<T> {
+  const { source, cleanup } = await unpackedSource(wanted, about);
   try {
-    const image = await imageAt(unwrapped.file, given);
-    const { innerName, wrappers } = unwrapped;
+    return await work(source);
+  } finally {
+    await cleanup();
+  }
+}
+
+/**
+ * The image at `path`, taken out of its containers (gz, xz, zst, bz2, zip, tar, ova) when it lies in some. `-f raw` takes
+ * the file as it is, whatever it looks like.
+ */
+export async function unpackedSource(wanted: WantedSource, about: UnpackContext): Promise<UnpackedSource> {
+  const { path, formatOption = 'format' } = wanted;
+  const { given } = about;
+  if (given.text(formatOption) === 'raw') {
+    return { source: await sourceImage(path, given, formatOption), cleanup: async () => {} };
+  }
+  const { file, innerName, wrappers, cleanup } = await unwrapShown(wanted, about);
+  try {
+    const image = await imageAt(file, given, formatOption);
     const packed = { path, wrappers: wrappers.toReversed(), ...(innerName === undefined ? {} : { name: innerName }) };
-    const source = wrappers.length === 0 ? image : { ...image, packed };
-    return { source, cleanup: unwrapped.cleanup };
+    return { source: wrappers.length === 0 ? image : { ...image, packed }, cleanup };
   } catch (error) {
-    await unwrapped.cleanup();
+    await cleanup();
     throw error;
   }
 }
 
-function unwrapShown(
-  path: string,
-  directory: string,
-  { given, context }: { readonly given: GivenArguments; readonly context: CommandContext },
-): Promise<UnwrappedImage> {
-  const entry = given.text(ENTRY_OPTION.long);
+function unwrapShown(wanted: WantedSource, about: UnpackContext): Promise<UnwrappedImage> {
+  const { path, directory = temporaryDirectory(), lasting = false, entryOption = ENTRY_OPTION.long } = wanted;
+  return withUnpacking(about, entryOption, (request) =>
+    lasting
+      ? unwrapLastingly(path, { ...request, directory })
+      : unwrapImage(path, { ...request, directory: about.given.text(UNPACK_DIR_OPTION.long) ?? directory }),
+  );
+}
+
+/** Runs `work` with the limits, the place, the progress view and the signal with which containers are opened. */
+export function withUnpacking<T>(
+  { given, context }: UnpackContext,
+  entryOption: string,
+  work: (request: UnwrapRequest) => Promise<T>,
+): Promise<T> {
+  const entry = given.text(entryOption);
   const isTrusted = given.all('allow').includes(RATIO_CODE);
   return withProgressView(given, context, (view) =>
-    unwrapImage(path, {
-      directory,
+    work({
+      directory: given.text(UNPACK_DIR_OPTION.long) ?? temporaryDirectory(),
       signal: context.signal,
       ...(entry === undefined ? {} : { entry }),
       ...(isTrusted ? { limits: { maxRatio: Number.POSITIVE_INFINITY } } : {}),
@@ -66,4 +131,11 @@ function unwrapShown(
       },
     }),
   );
+}
+
+/** For large files that last as long as a command: /tmp is memory on many systems. */
+function temporaryDirectory(): string {
+  const { TMPDIR } = process.env;
+  if (TMPDIR !== undefined && TMPDIR !== '') return TMPDIR;
+  return existsSync('/var/tmp') ? '/var/tmp' : tmpdir();
 }

@@ -1,5 +1,6 @@
 import type { Contents, Finding, Partition, PartitionTable, Verdict } from '@diskmorph/disk-image';
 import { factLines } from './fact-lines.ts';
+import { packedRows } from './packed-text.ts';
 import { referenceName } from './reference-name.ts';
 import { findingLines } from './finding-text.ts';
 import { partitionTypeName } from './partition-type.ts';
@@ -50,7 +51,7 @@ function plural(word: string, count: number): string {
 
 function facts(verdict: Verdict): [string, Cell][] {
   const { info } = verdict;
-  const rows: [string, Cell][] = [['format', formatFact(verdict)]];
+  const rows: [string, Cell][] = [['format', formatFact(verdict)], ...packedRows(verdict.packed)];
   const others = verdict.candidates.filter((name) => name !== verdict.format);
   if (others.length > 0) rows.push(['also looks like', others.join(', ')]);
   if (verdict.virtualSize !== undefined) rows.push(['virtual size', exactSizeText(verdict.virtualSize)]);

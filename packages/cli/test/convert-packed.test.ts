@@ -43,6 +43,13 @@ test.each([
   expect(await readdir(scratch.path('.'))).toHaveLength(before.length + 1);
 });
 
+test('with --checkpoint it is unpacked there, and nothing is left in the end', async () => {
+  const before = await readdir(scratch.path('.'));
+  const args = ['convert', '-O', 'raw', '--checkpoint', scratch.path('work')];
+  expect(await diskmorph(...args, scratch.path('sample.img.xz'), scratch.path('out.raw'))).toMatchObject({ code: 0 });
+  expect((await readdir(scratch.path('.'))).sort()).toEqual([...before, 'out.raw'].sort());
+});
+
 test('one JSON document names the file, its containers and the name inside', async () => {
   const report = await diskmorphJson('convert', '-O', 'raw', scratch.path('box.ova'), scratch.path('box.raw'));
   expect(report['source']).toEqual({
@@ -67,6 +74,8 @@ test('an archive that was written for Google is read back', async () => {
   expect(await diskmorph('convert', '--for', 'gcp', SAMPLE, archive)).toMatchObject({ code: 0 });
   expect(await diskmorph('convert', '-O', 'qcow2', archive, scratch.path('google.qcow2'))).toMatchObject({ code: 0 });
   expect(await scratch.qemuImg('compare', SAMPLE, 'google.qcow2')).toContain('Images are identical');
+  expect(await diskmorph('compare', SAMPLE, archive)).toMatchObject({ code: 0 });
+  expect(await diskmorph('lint', '--for', 'gcp', archive)).toMatchObject({ code: 0 });
 });
 
 test('-f raw takes the bytes as they are', async () => {

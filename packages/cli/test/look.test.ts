@@ -19,7 +19,18 @@ beforeAll(async () => {
 describe('inspect', () => {
   test.each([
     { name: 'a good image is safe', args: [SAMPLE], code: 0, says: [/^SAFE/, /Linux root/] },
-    { name: 'a wrapped file gives a warning', args: ['packed.gz'], code: 3, says: [/^WARNING/, /wrapped/] },
+    {
+      name: 'a container that cannot be opened is unsafe',
+      args: ['packed.gz'],
+      code: 2,
+      says: [/^UNSAFE/, /unreadable-container/],
+    },
+    {
+      name: 'a container as it is gives a warning',
+      args: ['--container', 'packed.gz'],
+      code: 3,
+      says: [/^WARNING/, /wrapped/],
+    },
     { name: 'a truncated file is unsafe', args: ['cut.qcow2'], code: 2, says: [/^UNSAFE/, /truncated +at byte/] },
     { name: 'a backing file is unsafe', args: ['overlay.qcow2'], code: 2, says: [/names backing file +\//] },
     {

@@ -33,6 +33,11 @@ export function checkpointFile(directory: string): CheckpointStore {
 /** Removes the checkpoint, and the directory when nothing of anybody else is in it. Missing means done. */
 export async function removeCheckpoint(directory: string): Promise<void> {
   for (const name of [CHECKPOINT_FILE, `${CHECKPOINT_FILE}.new`]) await rm(path.join(directory, name), { force: true });
+  await removeEmptyDirectory(directory);
+}
+
+/** Removes a directory unless something is in it. Missing means done. */
+export async function removeEmptyDirectory(directory: string): Promise<void> {
   await rmdir(directory).catch((error: NodeJS.ErrnoException) => {
     if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(error.code ?? ''))
       throw ioError('Cannot remove the work directory', error);
@@ -41,14 +46,16 @@ export async function removeCheckpoint(directory: string): Promise<void> {
 
 /**
  * Digest of everything a checkpoint depends on: the plan, and which source it was made for (its size and time of last
- * change). A checkpoint with another digest is not used.
+ * change, and which part of it). A checkpoint with another digest is not used.
  */
 export async function planDigest(plan: ConversionPlan, source: ImageFile): Promise<string> {
   const { size, mtimeMs } = await stat(source.path);
-  return sha256(JSON.stringify([plan, source.format, source.snapshot ?? null, size, mtimeMs]));
+  const part = [source.window ?? null, source.scattered ?? null, source.part ?? null];
+  return sha256(JSON.stringify([plan, source.format, source.snapshot ?? null, size, mtimeMs, part]));
 }
 
-async function writeDurably(file: string, text: string): Promise<void> {
+/** Replaces the file as a whole, on stable storage. */
+export async function writeDurably(file: string, text: string): Promise<void> {
   const handle = await open(`${file}.new`, 'w');
   try {
     await handle.writeFile(text);

@@ -9,6 +9,8 @@ import {
   readBytes,
 } from '@diskmorph/disk-image';
 import { openFileSource, openFileSourceSync } from './file-source.ts';
+import type { ImagePlace } from './image-place.ts';
+import { openPlace } from './image-place.ts';
 import { joinedImage } from './joined-image.ts';
 import { nodeCodecs } from './native-codecs.ts';
 import { pacedImage } from './paced-image.ts';
@@ -16,19 +18,15 @@ import { partOfImage } from './part-of-image.ts';
 import type { ReferenceRules, SourceOpener } from './reference-rules.ts';
 import { noReferences, referencePolicy } from './reference-rules.ts';
 import { salvagedImage } from './salvaged-image.ts';
-import { windowSource } from './window-source.ts';
 
 /** An image file and how to read it; plain data. */
-export interface ImageFile {
-  readonly path: string;
+export interface ImageFile extends ImagePlace {
   /** The format's name. Never guessed from the content unless the caller asked `detectFormat` to. */
   readonly format: string;
   /** Read this internal snapshot (id or name) instead of the current state. */
   readonly snapshot?: string;
   /** Which other files it may name; none when absent. */
   readonly references?: ReferenceRules;
-  /** Only these bytes of the file are the image; up to its end when `size` is absent. */
-  readonly window?: { readonly offset: number; readonly size?: number };
   /** `ignore`: the backing image that the header names is not used; what it would give is zeros. */
   readonly backing?: 'follow' | 'ignore';
   /** Only these guest bytes are the disk. */
@@ -78,16 +76,11 @@ async function openWith(file: ImageFile, openSource: SourceOpener): Promise<Disk
   const references = referencePolicy(file.references ?? noReferences, file.path, openSource);
   const context = { codecs: nodeCodecs(), references };
   const own = file.snapshot === undefined ? context : { ...context, snapshot: file.snapshot };
-  const top = await openLayer(format, await openWindow(file, openSource), own);
+  const top = await openLayer(format, await openPlace(file, openSource), own);
   if (file.backing === 'ignore') return top;
   return openChain(top, context, async (source, hint, layerContext) =>
     openLayer(hint === undefined ? await detect(source) : requireFormat(hint), source, layerContext),
   );
-}
-
-async function openWindow(file: ImageFile, openSource: SourceOpener): Promise<ByteSource> {
-  const source = await openSource(file.path);
-  return file.window === undefined ? source : windowSource(source, file.window);
 }
 
 async function openLayer(format: Format, source: ByteSource, context: OpenContext): Promise<DiskImage> {
@@ -112,13 +105,13 @@ export function requireFormat(name: string): Format {
   throw new ImageError('unsupported', `"${name}" is not a known image format; known are ${names}`);
 }
 
-/** The first format whose signature the file, or the part of it, bears; raw when none does. */
-export async function detectFormat(path: string, window?: ImageFile['window']): Promise<Format> {
-  const file = await openFileSource(path);
+/** The first format whose signature what is at the place bears; raw when none does. */
+export async function detectFormat(place: ImagePlace): Promise<Format> {
+  const source = await openPlace(place);
   try {
-    return await detect(window === undefined ? file : windowSource(file, window));
+    return await detect(source);
   } finally {
-    await file.close();
+    await source.close();
   }
 }
 

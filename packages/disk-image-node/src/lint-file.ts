@@ -3,6 +3,8 @@ import type { Candidate, TargetProfile, TargetVerdict, Verdict } from '@diskmorp
 import { lintCandidate } from '@diskmorph/disk-image';
 import type { FileInspection } from './inspect-file.ts';
 import { inspectFile } from './inspect-file.ts';
+import { inspectPacked } from './inspect-packed.ts';
+import type { UnwrapRequest } from './unwrap-image.ts';
 
 /** What a target will say to a file, and what the file is. */
 export interface FileLint {
@@ -10,14 +12,16 @@ export interface FileLint {
   readonly inspection: Verdict;
 }
 
-/** Inspects the file and holds it against the rules of the target. Opens no other file; throws only `io` and `aborted`. */
-export async function lintFile(
-  filePath: string,
-  profile: TargetProfile,
-  options: FileInspection = {},
-): Promise<FileLint> {
-  const inspection = await inspectFile(filePath, options);
+/** With `unwrap` containers are opened; without it nothing is said about what is inside. */
+export type LintRequest = Omit<FileInspection, 'window' | 'scattered'> & { readonly unwrap?: UnwrapRequest };
+
+/** Inspects the file and holds it against the rules of the target. Opens no other file; throws as `inspectPacked` does. */
+export async function lintFile(filePath: string, profile: TargetProfile, request: LintRequest = {}): Promise<FileLint> {
+  const { unwrap, ...options } = request;
+  const inspection =
+    unwrap === undefined ? await inspectFile(filePath, options) : await inspectPacked(filePath, { ...options, unwrap });
   const { blocks } = await stat(filePath);
-  const candidate: Candidate = { ...inspection, allocatedBytes: blocks * 512 };
+  const candidate: Candidate =
+    inspection.packed === undefined ? { ...inspection, allocatedBytes: blocks * 512 } : inspection;
   return { lint: lintCandidate(profile, candidate), inspection };
 }

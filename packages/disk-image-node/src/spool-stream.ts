@@ -1,4 +1,4 @@
-import type { ByteSource, ByteStream, Unwrapped, WrapperKind } from '@diskmorph/disk-image';
+import type { ByteSource, ByteStream, WrapperKind } from '@diskmorph/disk-image';
 import { throwIfAborted } from '@diskmorph/disk-image';
 import { openFileSink } from './file-sink.ts';
 import { nodeCodecs } from './native-codecs.ts';
@@ -16,40 +16,41 @@ export interface UnwrapProgress {
 const HOLE_BYTES = 64 * 1024;
 const REPORT_BYTES = 8 * 2 ** 20;
 
+/** The file that is written: `take` hears how many bytes before they are, and throws when they are too many. */
+export interface SpoolTarget {
+  readonly path: string;
+  take(bytes: number): void;
+}
+
 /**
- * Writes all of the stream into a new file, zeros as holes; its length is the stream's. Throws as the stream does, `io`,
- * `aborted`.
+ * Writes all of the stream into a new file, zeros as holes; its length is the stream's. Throws as the stream and the target
+ * do, `io`, `aborted`.
  */
 export async function spoolStream(
   stream: { readonly bytes: ByteStream; consumed(): number },
-  filePath: string,
+  target: SpoolTarget,
   how: {
-    readonly report: { readonly wrapper: WrapperKind; readonly totalBytes: number };
+    readonly kind: WrapperKind;
+    readonly totalBytes: number;
     readonly onProgress?: (progress: UnwrapProgress) => void;
     readonly signal?: AbortSignal;
   },
 ): Promise<void> {
-  const { isZero } = nodeCodecs();
-  const sink = openFileSink(filePath, 'the unpacked image');
-  const report = (producedBytes: number): void =>
-    how.onProgress?.({ ...how.report, consumedBytes: stream.consumed(), producedBytes });
+  const { kind: wrapper, totalBytes } = how;
+  const sink = sparseSink(target);
+  const report = (): void =>
+    how.onProgress?.({ wrapper, totalBytes, consumedBytes: stream.consumed(), producedBytes: sink.length() });
   try {
-    let offset = 0;
     let reported = 0;
     for await (const piece of stream.bytes) {
       throwIfAborted(how.signal);
-      for (let at = 0; at < piece.length;) {
-        const part = piece.subarray(at, at + HOLE_BYTES - ((offset + at) % HOLE_BYTES));
-        if (!isZero(part)) await sink.write(offset + at, part);
-        at += part.length;
-      }
-      offset += piece.length;
-      if (offset - reported < REPORT_BYTES) continue;
-      reported = offset;
-      report(offset);
+      await sink.append(piece);
+      if (sink.length() - reported < REPORT_BYTES) continue;
+      reported = sink.length();
+      report();
     }
-    await sink.truncate(offset);
-    report(offset);
+    await sink.end();
+    report();
   } finally {
     await sink.close();
   }
@@ -57,24 +58,61 @@ export async function spoolStream(
 
 const COPY_BYTES = 1024 * 1024;
 
-/** Writes the pieces of a file with holes into a new file. Throws `truncated`, `io`, `aborted`. */
-export async function spoolPieces(
+/** Writes all of the source into a new file, zeros as holes. Throws as the source and the target do, `io`, `aborted`. */
+export async function spoolSource(
   source: ByteSource,
-  file: Extract<Unwrapped, { readonly placement: 'pieces' }>,
-  how: { readonly filePath: string; readonly signal: AbortSignal | undefined },
+  target: SpoolTarget,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
-  const sink = openFileSink(how.filePath, 'the unpacked image');
+  const sink = sparseSink(target);
   const buffer = new Uint8Array(COPY_BYTES);
   try {
-    for (const { offset, hostOffset, length } of file.pieces) {
-      for (let done = 0; done < length; done += buffer.length) {
-        const part = buffer.subarray(0, Math.min(buffer.length, length - done));
-        await source.read(hostOffset + done, part, how.signal);
-        await sink.write(offset + done, part);
-      }
+    for (let offset = 0; offset < source.size;) {
+      const data = source.holes === undefined ? { start: offset } : source.holes.nextData(offset);
+      offset = Math.min(source.size, Math.max(offset, data?.start ?? source.size));
+      const part = buffer.subarray(0, Math.min(buffer.length, source.size - offset));
+      await source.read(offset, part, signal);
+      sink.skipTo(offset);
+      await sink.append(part);
+      offset += part.length;
     }
-    await sink.truncate(file.length);
+    sink.skipTo(source.size);
+    await sink.end();
   } finally {
     await sink.close();
   }
+}
+
+interface SparseSink {
+  append(bytes: Uint8Array): Promise<void>;
+  /** What lies between is zeros. */
+  skipTo(offset: number): void;
+  length(): number;
+  end(): Promise<void>;
+  close(): Promise<void>;
+}
+
+function sparseSink(target: SpoolTarget): SparseSink {
+  const { isZero } = nodeCodecs();
+  const sink = openFileSink(target.path, 'the unpacked image');
+  let length = 0;
+  return {
+    async append(bytes) {
+      for (let at = 0; at < bytes.length;) {
+        const part = bytes.subarray(at, at + HOLE_BYTES - (length % HOLE_BYTES));
+        if (!isZero(part)) {
+          target.take(part.length);
+          await sink.write(length, part);
+        }
+        at += part.length;
+        length += part.length;
+      }
+    },
+    skipTo(offset) {
+      length = offset;
+    },
+    length: () => length,
+    end: () => sink.truncate(length),
+    close: () => sink.close(),
+  };
 }

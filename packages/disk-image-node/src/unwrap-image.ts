@@ -1,23 +1,25 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import type { Unwrapped, WrapperKind, WrapperLimits } from '@diskmorph/disk-image';
+import type { ByteSource, Unwrapped, WrapperKind, WrapperLimits } from '@diskmorph/disk-image';
 import {
   DEFAULT_WRAPPER_LIMITS,
   formats,
   ImageError,
   openWrapper,
+  partOfScattered,
   PROBE_HEAD_SIZE,
   PROBE_TAIL_SIZE,
   readBytes,
+  scatteredSource,
+  subSource,
   wrapperAtStart,
 } from '@diskmorph/disk-image';
-import type { ByteSource } from '@diskmorph/disk-image';
-import { openFileSource } from './file-source.ts';
-import type { ImageFile } from './image-file.ts';
-import { ioError } from './io-error.ts';
+import type { ImagePlace } from './image-place.ts';
+import { openPlace } from './image-place.ts';
 import type { UnwrapProgress } from './spool-stream.ts';
-import { spoolPieces, spoolStream } from './spool-stream.ts';
-import { windowSource } from './window-source.ts';
+import { spoolSource, spoolStream } from './spool-stream.ts';
+import type { UnpackDirectory } from './unpack-directory.ts';
+import { temporaryUnpackDirectory } from './unpack-directory.ts';
 import { nodeWrapperPorts } from './wrapper-ports.ts';
 
 /** Containers within containers that are opened when the caller sets no other limit: a package in a compressed tar. */
@@ -37,8 +39,8 @@ export interface UnwrapRequest {
 
 /** An image outside its containers. */
 export interface UnwrappedImage {
-  /** Where its bytes are: the file itself, a part of it, or a file in the work directory. */
-  readonly file: Required<Pick<ImageFile, 'path'>> & Pick<ImageFile, 'window'>;
+  /** Where its bytes are: the file itself, a part of it, or a file in the work directory or a part of that. */
+  readonly file: ImagePlace;
   /** What was opened, outermost first; empty when the file is no container. */
   readonly wrappers: readonly WrapperKind[];
   /** The image's name in the innermost archive that has names. */
@@ -50,10 +52,11 @@ export interface UnwrappedImage {
 /**
  * The image that lies in `filePath`, however often it is packed: what an archive stores as it is stays where it is, what is
  * compressed is unpacked into a work directory. A file whose own format is known is no container. Throws as `openWrapper`
- * does, `unsafe` for too many containers, `out_of_bounds` for an entry of a file that is no archive; leaves nothing then.
+ * does, `unsafe` for too many containers, `out_of_bounds` for an entry of a file that is no archive, `io` when it would take
+ * nearly all free space; leaves nothing then.
  */
 export async function unwrapImage(filePath: string, request: UnwrapRequest = {}): Promise<UnwrappedImage> {
-  const work = workDirectory(request.directory ?? path.dirname(filePath));
+  const work = temporaryUnpackDirectory(request.directory ?? path.dirname(filePath));
   try {
     return { ...(await unwrapAll(filePath, request, work)), cleanup: work.remove };
   } catch (error) {
@@ -62,37 +65,14 @@ export async function unwrapImage(filePath: string, request: UnwrapRequest = {})
   }
 }
 
-interface WorkDirectory {
-  /** The path of a new file; the directory is made when the first one is asked for. */
-  newFile(): Promise<string>;
-  remove(): Promise<void>;
-}
-
-function workDirectory(parent: string): WorkDirectory {
-  let made: string | undefined;
-  let count = 0;
-  return {
-    async newFile() {
-      made ??= await mkdtemp(path.join(parent, '.diskmorph-unpack-')).catch((error: unknown) => {
-        throw ioError(`Cannot unpack in ${parent}`, error);
-      });
-      return path.join(made, `unpacked-${++count}`);
-    },
-    async remove() {
-      if (made !== undefined) await rm(made, { recursive: true, force: true });
-    },
-  };
-}
-
-type Place = UnwrappedImage['file'];
-
-async function unwrapAll(
+/** `unwrapImage` into a directory that is the caller's to remove. */
+export async function unwrapAll(
   filePath: string,
   request: UnwrapRequest,
-  work: WorkDirectory,
+  work: UnpackDirectory,
 ): Promise<Omit<UnwrappedImage, 'cleanup'>> {
   const wrappers: WrapperKind[] = [];
-  let place: Place = { path: filePath };
+  let place: ImagePlace = { path: filePath };
   let innerName: string | undefined;
   // What is packed twice may grow no more than what is packed once: the ratio counts from the outermost stream.
   let packedBytes: number | undefined;
@@ -113,7 +93,7 @@ async function unwrapAll(
 
 interface Step {
   readonly kind: WrapperKind;
-  readonly place: Place;
+  readonly place: ImagePlace;
   readonly name: string | undefined;
   /** Bytes that were unpacked; undefined when nothing was. */
   readonly packedBytes: number | undefined;
@@ -126,40 +106,56 @@ interface StepRequest extends UnwrapRequest {
 }
 
 /** Opens the container at `place`; undefined when it is none. */
-async function unwrapOnce(place: Place, request: StepRequest, work: WorkDirectory): Promise<Step | undefined> {
-  const file = await openFileSource(place.path);
+async function unwrapOnce(place: ImagePlace, request: StepRequest, work: UnpackDirectory): Promise<Step | undefined> {
+  const source = await openPlace(place);
   try {
-    const source = place.window === undefined ? file : windowSource(file, place.window);
     const kind = await containerKind(source);
     if (kind === undefined) return undefined;
-    const maxDepth = request.maxDepth ?? DEFAULT_WRAPPER_DEPTH;
-    if (request.wrappers.length >= maxDepth) {
-      throw new ImageError(
-        'unsafe',
-        `The image is packed more than ${maxDepth} times (${request.wrappers.join(', ')})`,
-      );
-    }
+    refuseDepth(request);
     const opened = await openContainer(source, kind, request);
-    if (opened.placement === 'range') {
-      const offset = (place.window?.offset ?? 0) + opened.offset;
-      return {
-        kind,
-        place: { path: place.path, window: { offset, size: opened.length } },
-        name: opened.name,
-        packedBytes: undefined,
-      };
-    }
+    const inside = opened.placement === 'stream' ? undefined : placeInside(place, opened);
+    const { name } = opened;
+    if (inside !== undefined) return { kind, place: inside, name, packedBytes: undefined };
     const unpacked = await work.newFile();
-    const step = { kind, place: { path: unpacked }, name: opened.name };
-    if (opened.placement === 'pieces') {
-      await spoolPieces(source, opened, { filePath: unpacked, signal: request.signal });
-      return { ...step, packedBytes: undefined };
+    const step = { kind, place: { path: unpacked }, name };
+    if (opened.placement === 'stream') {
+      await spoolStream(opened, { path: unpacked, take: work.take }, { ...request, kind, totalBytes: source.size });
+      return { ...step, packedBytes: source.size };
     }
-    await spoolStream(opened, unpacked, { ...request, report: { wrapper: kind, totalBytes: source.size } });
-    return { ...step, packedBytes: source.size };
+    // Holes within holes: so rare that they are filled in.
+    await spoolSource(partOf(source, opened), { path: unpacked, take: work.take }, request.signal);
+    return { ...step, packedBytes: undefined };
   } finally {
-    await file.close();
+    await source.close();
   }
+}
+
+function refuseDepth({ maxDepth = DEFAULT_WRAPPER_DEPTH, wrappers }: StepRequest): void {
+  if (wrappers.length < maxDepth) return;
+  throw new ImageError('unsafe', `The image is packed more than ${maxDepth} times (${wrappers.join(', ')})`);
+}
+
+type Stored = Exclude<Unwrapped, { readonly placement: 'stream' }>;
+
+/** Where what the container at `place` stores as it is lies in the file; undefined when that cannot be said. */
+function placeInside(place: ImagePlace, opened: Stored): ImagePlace | undefined {
+  const { path: filePath, window, scattered } = place;
+  const start = window?.offset ?? 0;
+  if (opened.placement === 'range') {
+    const { offset, length: size } = opened;
+    return scattered === undefined
+      ? { path: filePath, window: { offset: start + offset, size } }
+      : { path: filePath, scattered: partOfScattered(scattered, { offset, size }) };
+  }
+  if (scattered !== undefined) return undefined;
+  const pieces = opened.pieces.map((piece) => ({ ...piece, hostOffset: start + piece.hostOffset }));
+  return { path: filePath, scattered: { length: opened.length, pieces } };
+}
+
+function partOf(source: ByteSource, opened: Stored): ByteSource {
+  return opened.placement === 'range'
+    ? subSource(source, opened.offset, opened.length)
+    : scatteredSource(source, opened);
 }
 
 /** An entry is for the first archive: what is packed inside it has no other. */

@@ -1,9 +1,10 @@
 /** Images taken out of files that hold them, on a real file system. */
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openImageFile, unwrapImage } from '../src/index.ts';
+import { temporaryUnpackDirectory } from '../src/unpack-directory.ts';
 import type { UnwrapProgress, UnwrapRequest } from '../src/index.ts';
 import { patched } from '../../disk-image/test/goldens.ts';
 import { packedBy, sparseTar } from '../../disk-image/test/packed.ts';
@@ -97,16 +98,47 @@ test('zeros become holes, and the length is kept', async () => {
   await unwrapped.cleanup();
 });
 
-test('a tar with holes gives a file with holes', async () => {
+describe.each(['oldgnu', 'posix'])('a %s tar with holes', (format) => {
   const content = new Uint8Array(20 * 2 ** 20);
   content.fill(7, 5 * 2 ** 20, 5 * 2 ** 20 + 100_000);
-  const filePath = await written('image.tar.gz', await packedBy('gzip', ['-c'], await sparseTar('oldgnu', content)));
-  const unwrapped = await unwrapImage(filePath);
-  expect(unwrapped).toMatchObject({ wrappers: ['gz', 'tar'], innerName: 'disk.img' });
-  expect(Buffer.compare(await readFile(unwrapped.file.path), content)).toBe(0);
-  expect((await stat(unwrapped.file.path)).blocks * 512).toBeLessThan(2 ** 20);
-  await unwrapped.cleanup();
-  expect(await readdir(folder)).toEqual(['image.tar.gz']);
+  content.set(GUEST.subarray(0, 512), 19 * 2 ** 20);
+
+  test('is read where it lies', async () => {
+    const filePath = await written('image.tar', await sparseTar(format, content));
+    const unwrapped = await unwrapImage(filePath);
+    expect(unwrapped).toMatchObject({
+      wrappers: ['tar'],
+      file: { path: filePath, scattered: { length: content.length } },
+    });
+    expect(await readdir(folder)).toEqual(['image.tar']);
+    expect(Buffer.compare((await guestOf(filePath)).bytes, content)).toBe(0);
+  });
+
+  test('is read where it lies when it lies in another archive, and when it holds one', async () => {
+    const inner = inTar(content, 'inner.img');
+    const filePath = await written('image.tar', inTar(await sparseTar(format, inner), 'outer.tar'));
+    const found = await guestOf(filePath);
+    expect(found).toMatchObject({ wrappers: ['tar', 'tar', 'tar'], innerName: 'inner.img' });
+    expect(Buffer.compare(found.bytes, content)).toBe(0);
+    expect(await readdir(folder)).toEqual(['image.tar']);
+  });
+
+  test('in one with holes, and compressed, is unpacked', async () => {
+    const packed = await packedBy('gzip', ['-c'], await sparseTar(format, await sparseTar('gnu', content)));
+    const found = await guestOf(await written('image.tar.gz', packed));
+    expect(found.wrappers).toEqual(['gz', 'tar', 'tar']);
+    expect(Buffer.compare(found.bytes, content)).toBe(0);
+    expect(await readdir(folder)).toEqual(['image.tar.gz']);
+  });
+});
+
+test('what would take nearly all free space is not begun', async () => {
+  const { bavail, bsize } = await statfs(folder);
+  const work = temporaryUnpackDirectory(folder);
+  await work.newFile();
+  expect(() => work.take(0.95 * bavail * bsize)).toThrow(expect.objectContaining({ code: 'io' }));
+  await work.remove();
+  expect(await readdir(folder)).toEqual([]);
 });
 
 test('a file whose format is known is no container', async () => {

@@ -1,5 +1,6 @@
 export { blobSource } from './bytes/blob-source.ts';
 export * from './bytes/byte-source.ts';
+export { cancellableSource } from './bytes/cancellable-source.ts';
 export * from './bytes/codecs.ts';
 export { alignDown, alignUp } from './bytes/numbers.ts';
 export { portableCodecs } from './bytes/portable-codecs.ts';
@@ -41,7 +42,9 @@ export * from './inspect/inspect.ts';
 export type { InspectLimits } from './inspect/limits.ts';
 export { DEFAULT_LIMITS } from './inspect/limits.ts';
 export type { Partition, PartitionTable } from './inspect/partition-table.ts';
-export type { Contents, Verdict } from './inspect/verdict.ts';
+export { isPackedByNature } from './inspect/format-names.ts';
+export type { Contents, Packed, Verdict } from './inspect/verdict.ts';
+export { withFindings } from './inspect/verdict.ts';
 export type { ByteStream, InputWindow } from './bytes/input-window.ts';
 export { subSource } from './bytes/sub-source.ts';
 export type { WrapperLimits } from './wrappers/limits.ts';

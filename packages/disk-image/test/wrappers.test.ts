@@ -278,6 +278,12 @@ describe('an archive of several files', () => {
   });
 });
 
+/** A record of less than 98 characters. */
+function paxRecord(key: string, value: string): string {
+  const text = ` ${key}=${value}\n`;
+  return `${text.length + 2}${text}`;
+}
+
 describe.each(['gnu', 'posix'])('a file of very many holes in a %s tar', (format) => {
   const content = new Uint8Array(8192 * 300);
   for (let i = 0; i < 300; i++) content.fill(i, i * 8192, i * 8192 + 4096);
@@ -322,11 +328,7 @@ test.each([
   { name: 'a piece behind the end', records: PAX_SPARSE, map: '1\n9\n1\n', code: 'corrupt' },
   { name: 'pieces that are not stored', records: PAX_SPARSE, map: '1\n0\n9\n', code: 'corrupt' },
 ])('a sparse file of the pax format with $name is $code', async ({ records, map, code }) => {
-  const record = (key: string, value: string): string => {
-    const text = ` GNU.sparse.${key}=${value}\n`;
-    return `${text.length + 2}${text}`;
-  };
-  const header = Object.entries(records).map(([key, value]) => record(key, value));
+  const header = Object.entries(records).map(([key, value]) => paxRecord(`GNU.sparse.${key}`, value));
   const content = new TextEncoder().encode(map.padEnd(512, '\0'));
   const packed = tarOf([
     { name: 'x', type: 'x', content: new TextEncoder().encode(header.join('')) },

@@ -28,13 +28,16 @@ export const REFERENCES_OPTION: OptionSpec = {
 };
 
 /** How progress is shown. */
+export const PROGRESS_OPTION: OptionSpec = {
+  long: 'progress',
+  value: 'MODE',
+  summary:
+    'auto, bar, lines, json or none: how progress is shown on standard error. auto: a bar on a terminal, else lines',
+};
+
+/** How long work is shown. */
 export const PROGRESS_OPTIONS: readonly OptionSpec[] = [
-  {
-    long: 'progress',
-    value: 'MODE',
-    summary:
-      'auto, bar, lines, json or none: how progress is shown on standard error. auto: a bar on a terminal, else lines',
-  },
+  PROGRESS_OPTION,
   { long: 'quiet', short: 'q', summary: 'Show no progress and no summary, only errors' },
 ];
 

@@ -1,5 +1,6 @@
 import type { CheckReport } from '@diskmorph/disk-image';
-import { openFileSource, requireFormat } from '@diskmorph/disk-image-node';
+import { cancellableSource } from '@diskmorph/disk-image';
+import { openPlace, placeOf, requireFormat } from '@diskmorph/disk-image-node';
 import type { Command, CommandContext } from '../arguments/command.ts';
 import type { GivenArguments } from '../arguments/given-arguments.ts';
 import { FORMAT_OPTION, JSON_OPTION, requireOperand } from '../arguments/shared-options.ts';
@@ -8,9 +9,10 @@ import { EXIT, EXIT_BY_ERROR_CODE } from '../exit-code.ts';
 import { ToldError } from '../failure.ts';
 import { findingLines } from '../finding-text.ts';
 import type { SourceImage } from '../source-image.ts';
-import { formatText, sourceImage } from '../source-image.ts';
+import { formatText, givenPath, sourceFacts } from '../source-image.ts';
 import { exactSizeText } from '../terminal/size-text.ts';
 import type { Style } from '../terminal/style.ts';
+import { UNPACKING_OPTIONS, withImage } from '../unpacked-source.ts';
 
 /** `diskmorph check`. */
 export const checkCommand: Command = {
@@ -19,6 +21,7 @@ export const checkCommand: Command = {
   operands: ['FILE'],
   options: [
     FORMAT_OPTION,
+    ...UNPACKING_OPTIONS,
     { long: 'quiet', short: 'q', summary: 'Print nothing; the exit code is the answer' },
     JSON_OPTION,
   ],
@@ -31,24 +34,25 @@ export const checkCommand: Command = {
   run: runCheck,
 };
 
-async function runCheck(given: GivenArguments, { terminal }: CommandContext): Promise<number> {
-  const image = await sourceImage(requireOperand(given, 0), given);
-  const report = await checkFile(image);
-  if (given.has('json')) {
-    await terminal.json({ file: image.file.path, format: image.file.format, detected: image.detected, ...report });
-  } else if (!given.has('quiet')) {
-    await terminal.out(checkText(image, report, { style: terminal.outStyle, width: terminal.width() }));
-  }
-  if (report.corruptions > 0) return EXIT.bad;
-  return report.leaks > 0 ? EXIT.imperfect : EXIT.ok;
+function runCheck(given: GivenArguments, context: CommandContext): Promise<number> {
+  const { terminal, signal } = context;
+  return withImage({ path: requireOperand(given, 0) }, { given, context }, async (image) => {
+    const report = await checkFile(image, signal);
+    if (given.has('json')) await terminal.json({ ...sourceFacts(image), ...report });
+    else if (!given.has('quiet')) {
+      await terminal.out(checkText(image, report, { style: terminal.outStyle, width: terminal.width() }));
+    }
+    if (report.corruptions > 0) return EXIT.bad;
+    return report.leaks > 0 ? EXIT.imperfect : EXIT.ok;
+  });
 }
 
-async function checkFile({ file }: SourceImage): Promise<CheckReport> {
+async function checkFile({ file }: SourceImage, signal: AbortSignal): Promise<CheckReport> {
   const format = requireFormat(file.format);
   if (format.check === undefined) throw nothingToCheck(format.name);
-  const source = await openFileSource(file.path);
+  const source = await openPlace(placeOf(file));
   try {
-    return await format.check(source);
+    return await format.check(cancellableSource(source, signal));
   } finally {
     await source.close();
   }
@@ -65,7 +69,7 @@ function nothingToCheck(format: string): ToldError {
 
 function checkText(image: SourceImage, report: CheckReport, page: { style: Style; width: number }): string {
   const { style } = page;
-  const lines = [`${answer(report, style)}  ${style.bold(image.file.path)} (${formatText(image)})`];
+  const lines = [`${answer(report, style)}  ${style.bold(givenPath(image))} (${formatText(image)})`];
   lines.push(...factLines(facts(report), style));
   if (report.findings.length > 0) {
     lines.push('', style.bold('Findings'), ...findingLines(report.findings, style, page.width));

@@ -10,9 +10,14 @@ import {
   WORK_OPTIONS,
 } from '../arguments/shared-options.ts';
 import { EXIT } from '../exit-code.ts';
-import { formatText, sourceImage } from '../source-image.ts';
+import type { SourceImage } from '../source-image.ts';
+import { formatText, givenPath, sourceFacts } from '../source-image.ts';
 import { exactSizeText } from '../terminal/size-text.ts';
+import { PACKED_OPTIONS, withImage } from '../unpacked-source.ts';
 import { withProgress } from '../work-options.ts';
+
+const OTHER_FORMAT = 'other-format';
+const OTHER_ENTRY = 'other-entry';
 
 /** `diskmorph compare`. */
 export const compareCommand: Command = {
@@ -24,9 +29,11 @@ export const compareCommand: Command = {
   ],
   options: [
     { ...FORMAT_OPTION, summary: 'Format of A; detected when it is not given' },
-    { long: 'other-format', short: 'F', value: 'FMT', summary: 'Format of B; detected when it is not given' },
+    { long: OTHER_FORMAT, short: 'F', value: 'FMT', summary: 'Format of B; detected when it is not given' },
     { long: 'strict', short: 's', summary: 'Disks of different sizes are different' },
     REFERENCES_OPTION,
+    ...PACKED_OPTIONS,
+    { long: OTHER_ENTRY, value: 'NAME', summary: 'The same for B as --entry for A' },
     ...WORK_OPTIONS,
     JSON_OPTION,
   ],
@@ -38,20 +45,35 @@ export const compareCommand: Command = {
   run: runCompare,
 };
 
-async function runCompare(given: GivenArguments, context: CommandContext): Promise<number> {
+function runCompare(given: GivenArguments, context: CommandContext): Promise<number> {
+  const about = { given, context };
+  const other = { path: requireOperand(given, 1), formatOption: OTHER_FORMAT, entryOption: OTHER_ENTRY };
+  return withImage({ path: requireOperand(given, 0) }, about, (first) =>
+    withImage(other, about, (second) => compareSources(first, second, about)),
+  );
+}
+
+async function compareSources(
+  first: SourceImage,
+  second: SourceImage,
+  { given, context }: { readonly given: GivenArguments; readonly context: CommandContext },
+): Promise<number> {
   const { terminal } = context;
-  const first = await sourceImage(requireOperand(given, 0), given);
-  const second = await sourceImage(requireOperand(given, 1), given, 'other-format');
   const result = await withProgress(given, context, (how) => compareFiles(first.file, second.file, how));
   const equal = result.equal && !(given.has('strict') && result.sizes[0] !== result.sizes[1]);
   if (given.has('json')) {
-    const files = [first, second].map(({ file: { path, format }, detected }) => ({ path, format, detected }));
+    const files = [comparedFile(first), comparedFile(second)];
     await terminal.json({ ...result, equal, firstDifference: result.firstDifference ?? null, files });
   } else if (!given.has('quiet')) {
-    const names = [first, second].map((source) => `${source.file.path}: ${formatText(source)}`);
+    const names = [first, second].map((source) => `${givenPath(source)}: ${formatText(source)}`);
     await terminal.out(`${names.join('\n')}\n${comparisonText(result, equal)}\n`);
   }
   return equal ? EXIT.ok : EXIT.different;
+}
+
+function comparedFile(source: SourceImage): object {
+  const { file: path, ...facts } = sourceFacts(source);
+  return { path, ...facts };
 }
 
 function comparisonText(result: Comparison, equal: boolean): string {

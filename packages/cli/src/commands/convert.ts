@@ -23,7 +23,7 @@ import { severalOutputs } from '../several-outputs.ts';
 import type { SourceImage } from '../source-image.ts';
 import { TARGET_OPTION } from '../target-profile.ts';
 import { checkTargetPath } from '../target-path.ts';
-import { ENTRY_OPTION, unpackedSource } from '../unpacked-source.ts';
+import { ENTRY_OPTION, UNPACK_DIR_OPTION, unpackedSource } from '../unpacked-source.ts';
 
 /** `diskmorph convert`. */
 export const convertCommand: Command = {
@@ -68,6 +68,10 @@ export const convertCommand: Command = {
     { long: 'no-verify', summary: 'Do not read the result back' },
     { long: 'no-digest', summary: 'With --no-verify: do not compute the content id either' },
     ENTRY_OPTION,
+    {
+      ...UNPACK_DIR_OPTION,
+      summary: 'Where a compressed SRC is unpacked for the time of the command; beside DST when it is not given',
+    },
     SNAPSHOT_OPTION,
     REFERENCES_OPTION,
     {
@@ -160,11 +164,24 @@ async function withSource(
   work: (source: OpenedSource) => Promise<number>,
 ): Promise<number> {
   for (const { path } of targets) await checkTargetPath(sourcePath, path, about.given.has('force'));
-  const { source, cleanup } = await unpackedSource(sourcePath, dirname(targets[0]?.path ?? sourcePath), about);
+  const { given } = about;
+  const checkpoint = given.has('plan') ? undefined : given.text('checkpoint');
+  const { source, cleanup } = await unpackedSource(
+    checkpoint === undefined
+      ? { path: sourcePath, directory: dirname(targets[0]?.path ?? sourcePath) }
+      : { path: sourcePath, directory: checkpoint, lasting: true },
+    about,
+  );
+  // What is gone on from later needs what was unpacked.
+  let isNeeded = false;
   try {
-    return await work({ source, verdict: await passedVerdict(source, about) });
+    const verdict = await passedVerdict(source, about);
+    isNeeded = checkpoint !== undefined;
+    const code = await work({ source, verdict });
+    isNeeded = false;
+    return code;
   } finally {
-    await cleanup();
+    if (!isNeeded) await cleanup();
   }
 }
 

@@ -6,6 +6,7 @@ import { JSON_OPTION, requireOperand } from '../arguments/shared-options.ts';
 import { EXIT } from '../exit-code.ts';
 import { lintText } from '../lint-text.ts';
 import { requireTarget, TARGET_OPTION } from '../target-profile.ts';
+import { UNPACKING_OPTIONS, withUnpacking } from '../unpacked-source.ts';
 
 const EXIT_BY_VERDICT = { accepted: EXIT.ok, warning: EXIT.imperfect, refused: EXIT.bad } as const;
 
@@ -17,6 +18,7 @@ export const lintCommand: Command = {
   notes: ['docs/targets.md has the rules of every target with their sources.'],
   options: [
     TARGET_OPTION,
+    ...UNPACKING_OPTIONS,
     { long: 'quiet', short: 'q', summary: 'Print nothing; the exit code is the answer' },
     JSON_OPTION,
   ],
@@ -32,15 +34,18 @@ export const lintCommand: Command = {
   run: runLint,
 };
 
-async function runLint(given: GivenArguments, { terminal, signal }: CommandContext): Promise<number> {
+async function runLint(given: GivenArguments, context: CommandContext): Promise<number> {
+  const { terminal, signal } = context;
   const name = given.text('for');
   if (name === undefined) throw new UsageError('--for TARGET is missing: where is the image to go?');
   const profile = requireTarget(name);
   const path = requireOperand(given, 0);
-  const { lint, inspection } = await lintFile(path, profile, { signal });
+  const { lint, inspection } = await withUnpacking({ given, context }, 'entry', (unwrap) =>
+    lintFile(path, profile, { signal, unwrap }),
+  );
   if (given.has('json')) {
-    const { format, subformat, virtualSize, fileSize } = inspection;
-    await terminal.json({ file: path, format, subformat, virtualSize, fileSize, ...lint });
+    const { format, subformat, virtualSize, fileSize, packed } = inspection;
+    await terminal.json({ file: path, format, subformat, virtualSize, fileSize, packed, ...lint });
   } else if (!given.has('quiet')) {
     await terminal.out(lintText(path, profile, lint, { style: terminal.outStyle, width: terminal.width() }));
   }

@@ -10,9 +10,9 @@ import {
   SNAPSHOT_OPTION,
 } from '../arguments/shared-options.ts';
 import { EXIT } from '../exit-code.ts';
-import { sourceImage } from '../source-image.ts';
 import { sizeText } from '../terminal/size-text.ts';
 import type { Terminal } from '../terminal/terminal.ts';
+import { UNPACKING_OPTIONS, withImage } from '../unpacked-source.ts';
 
 /** `diskmorph map`. */
 export const mapCommand: Command = {
@@ -21,8 +21,9 @@ export const mapCommand: Command = {
   operands: ['FILE'],
   notes: [
     'data: stored in the file. zero: the image says zeros. absent: the image says nothing, which reads as zeros. Numbers are bytes.',
+    'Of a packed image the places are those in the image inside.',
   ],
-  options: [FORMAT_OPTION, SNAPSHOT_OPTION, REFERENCES_OPTION, JSON_OPTION],
+  options: [FORMAT_OPTION, SNAPSHOT_OPTION, REFERENCES_OPTION, ...UNPACKING_OPTIONS, JSON_OPTION],
   examples: [
     { says: 'a table', line: 'diskmorph map disk.qcow2' },
     {
@@ -33,16 +34,18 @@ export const mapCommand: Command = {
   run: runMap,
 };
 
-async function runMap(given: GivenArguments, { terminal, signal }: CommandContext): Promise<number> {
-  const { file } = await sourceImage(requireOperand(given, 0), given);
-  const image = await openImageFile(file);
-  try {
-    if (given.has('json')) await printJson(image, terminal, signal);
-    else await printTable(image, terminal, signal);
-  } finally {
-    await image.close();
-  }
-  return EXIT.ok;
+function runMap(given: GivenArguments, context: CommandContext): Promise<number> {
+  const { terminal, signal } = context;
+  return withImage({ path: requireOperand(given, 0) }, { given, context }, async ({ file }) => {
+    const image = await openImageFile(file);
+    try {
+      if (given.has('json')) await printJson(image, terminal, signal);
+      else await printTable(image, terminal, signal);
+    } finally {
+      await image.close();
+    }
+    return EXIT.ok;
+  });
 }
 
 /** One extent a line inside one array: a map of any length takes no memory. */

@@ -16,8 +16,8 @@ import {
 import { factLines } from '../fact-lines.ts';
 import { countDataUnits } from '../data-units.ts';
 import { EXIT } from '../exit-code.ts';
-import { sourceImage } from '../source-image.ts';
 import { exactSizeText } from '../terminal/size-text.ts';
+import { UNPACKING_OPTIONS, withImage } from '../unpacked-source.ts';
 
 /** `diskmorph measure`. */
 export const measureCommand: Command = {
@@ -32,6 +32,7 @@ export const measureCommand: Command = {
     { long: 'size', value: 'SIZE', summary: 'Measure for an empty disk of this size, such as 10G, instead of FILE' },
     SNAPSHOT_OPTION,
     REFERENCES_OPTION,
+    ...UNPACKING_OPTIONS,
     JSON_OPTION,
   ],
   examples: [
@@ -41,9 +42,10 @@ export const measureCommand: Command = {
   run: runMeasure,
 };
 
-async function runMeasure(given: GivenArguments, { terminal, signal }: CommandContext): Promise<number> {
+async function runMeasure(given: GivenArguments, context: CommandContext): Promise<number> {
+  const { terminal } = context;
   const target = makeTarget(given);
-  const measured = given.has('size') ? measureSize(given, target) : await measureFile(given, target, signal);
+  const measured = given.has('size') ? measureSize(given, target) : await measureFile(given, target, context);
   if (given.has('json')) {
     await terminal.json(measured);
     return EXIT.ok;
@@ -100,16 +102,17 @@ function measureSize(given: GivenArguments, target: Target): Measurement {
   return { virtualSize, ...target.writer.measure(target.layout(virtualSize), 0) };
 }
 
-async function measureFile(given: GivenArguments, target: Target, signal: AbortSignal): Promise<Measurement> {
+async function measureFile(given: GivenArguments, target: Target, context: CommandContext): Promise<Measurement> {
   if (given.operands.length === 0) throw new UsageError('FILE is missing; or give --size');
-  const { file, detected } = await sourceImage(requireOperand(given, 0), given);
-  const image = await openImageFile(file);
-  try {
-    const layout = target.layout(image.virtualSize);
-    const dataUnits = await countDataUnits(image, allocationSize(layout), signal);
-    const sizes = target.writer.measure(layout, dataUnits);
-    return { virtualSize: image.virtualSize, ...sizes, sourceFormat: file.format, detected };
-  } finally {
-    await image.close();
-  }
+  return withImage({ path: requireOperand(given, 0) }, { given, context }, async ({ file, detected }) => {
+    const image = await openImageFile(file);
+    try {
+      const layout = target.layout(image.virtualSize);
+      const dataUnits = await countDataUnits(image, allocationSize(layout), context.signal);
+      const sizes = target.writer.measure(layout, dataUnits);
+      return { virtualSize: image.virtualSize, ...sizes, sourceFormat: file.format, detected };
+    } finally {
+      await image.close();
+    }
+  });
 }

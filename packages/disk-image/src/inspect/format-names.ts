@@ -32,3 +32,8 @@ export function expectationOf(name: string, formats: readonly Format[]): Expecta
   const format = formats.find((candidate) => candidate.name === wanted || candidate.aliases.includes(wanted));
   return format === undefined ? undefined : { format: format.name, iso9660: false, mayBeWrapped: false };
 }
+
+/** True when what is declared is a compressed file by nature: a kernel, a ramdisk. */
+export function isPackedByNature(declared: string | undefined, formats: readonly Format[]): boolean {
+  return declared !== undefined && expectationOf(declared, formats)?.mayBeWrapped === true;
+}

@@ -5,7 +5,7 @@ import type { Finding } from '../image/finding.ts';
 import type { Examination, Format } from '../image/format.ts';
 import { boundedSource } from './bounded-source.ts';
 import { declaredFindings, fileNameFindings } from './declared.ts';
-import { expectationOf } from './format-names.ts';
+import { isPackedByNature } from './format-names.ts';
 import type { GuestReading } from './guest.ts';
 import { readGuest } from './guest.ts';
 import type { InspectLimits } from './limits.ts';
@@ -118,9 +118,9 @@ async function examine(source: ByteSource, format: Format): Promise<Examined> {
 function wrappedFindings(signatures: Signatures, format: Format, options: InspectOptions): readonly Finding[] {
   const { wrapper } = signatures;
   if (wrapper === undefined || format.name !== 'raw') return [];
-  const isExpected = options.declared !== undefined && expectationOf(options.declared, options.formats)?.mayBeWrapped;
+  const isExpected = isPackedByNature(options.declared, options.formats);
   const message = `The file is a ${wrapper} container; a disk image may be inside it`;
-  return [{ code: 'wrapped', severity: isExpected === true ? 'info' : 'warning', offset: 0, message }];
+  return [{ code: 'wrapped', severity: isExpected ? 'info' : 'warning', offset: 0, message }];
 }
 
 function emptyFindings(source: ByteSource): readonly Finding[] {

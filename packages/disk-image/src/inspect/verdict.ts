@@ -25,6 +25,18 @@ export interface Verdict {
   /** How the guest disk is partitioned, when it is and can be read. */
   readonly partitionTable?: PartitionTable;
   readonly contents?: Contents;
+  /** What the image was taken out of; then all else is about the image alone. */
+  readonly packed?: Packed;
+}
+
+/** The containers around an image. */
+export interface Packed {
+  /** From the innermost. */
+  readonly wrappers: readonly WrapperKind[];
+  /** The image's name in the innermost archive that has names. */
+  readonly name?: string;
+  /** Bytes of the outermost container. */
+  readonly fileSize: number;
 }
 
 /** What the guest bytes (or, for `wrapper`, the file) hold as a whole. */
@@ -39,6 +51,12 @@ export type Contents =
       readonly bootable: boolean;
     }
   | { readonly kind: 'wrapper'; readonly wrapper: WrapperKind };
+
+/** The verdict with more findings. */
+export function withFindings(verdict: Verdict, findings: readonly Finding[]): Verdict {
+  const all = [...verdict.findings, ...findings];
+  return { ...verdict, verdict: overallVerdict(all), findings: sortedFindings(all) };
+}
 
 const GRAVITY: Readonly<Record<Severity, number>> = { unsafe: 0, warning: 1, info: 2 };
 /** More findings than this tell nobody anything; the rest is counted. */

@@ -1,6 +1,6 @@
 import type { FormatName } from '../image/format-name.ts';
 import type { Candidate } from './candidate.ts';
-import { wrapperOf } from './candidate.ts';
+import { closedWrapper, packingOf } from './candidate.ts';
 import type { Breach } from './profile.ts';
 
 /** A format that a target takes, and of which kinds when not all. */
@@ -67,19 +67,28 @@ export function detailOtherThan(
 }
 
 /** Broken by a container that is not one of these. An image that is not packed keeps the rule. */
-export function packedOtherThan(...wrappers: readonly string[]): Breach {
+export function packedOtherThan(...packings: readonly string[]): Breach {
   return (candidate) => {
-    const wrapper = wrapperOf(candidate);
-    return wrapper === undefined || wrappers.includes(wrapper) ? undefined : `is packed as ${wrapper}`;
+    const packing = packingOf(candidate);
+    return packing === undefined || packings.includes(packing) ? undefined : `is packed as ${packing}`;
   };
 }
 
-/** Broken by an image that is not packed in one of these containers. */
-export function notPackedAs(...wrappers: readonly string[]): Breach {
+/** Broken by an image that is not packed in this way, such as `tar in gz`. */
+export function notPackedAs(wanted: string): Breach {
   return (candidate) => {
-    const wrapper = wrapperOf(candidate);
-    if (wrapper === undefined) return 'is not packed';
-    return wrappers.includes(wrapper) ? undefined : `is packed as ${wrapper}`;
+    const packing = packingOf(candidate);
+    if (packing === undefined) return 'is not packed';
+    const mayBe = packing === wanted || (closedWrapper(candidate) !== undefined && wanted.endsWith(` in ${packing}`));
+    return mayBe ? undefined : `is packed as ${packing}`;
+  };
+}
+
+/** Broken by another name in the archive. */
+export function otherNameThan(wanted: string): Breach {
+  return ({ packed }) => {
+    const name = packed?.name ?? wanted;
+    return name === wanted ? undefined : `is called ${JSON.stringify(name)}`;
   };
 }
 

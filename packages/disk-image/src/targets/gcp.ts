@@ -1,4 +1,4 @@
-import { notMultipleOf, notPackedAs, otherFormatThan, unpartitioned } from './breach.ts';
+import { notMultipleOf, notPackedAs, otherFormatThan, otherNameThan, unpartitioned } from './breach.ts';
 import type { TargetProfile } from './profile.ts';
 import { WHOLE_IMAGE } from './shared-rules.ts';
 
@@ -23,7 +23,16 @@ export const gcp: TargetProfile = {
       sentence: 'Compute Engine takes a gzip-compressed tar (old GNU format) that holds the disk as disk.raw.',
       mend: 'diskmorph convert --for gcp FILE NAME.tar.gz; or by hand: tar --format=oldgnu -Sczf NAME.tar.gz disk.raw',
       sources: [IMAGES, 'https://github.com/rancher/elemental-toolkit/pull/406'],
-      breach: notPackedAs('gz'),
+      breach: notPackedAs('tar in gz'),
+    },
+    {
+      id: 'gcp-disk-raw',
+      severity: 'refusal',
+      about: 'packing',
+      sentence: 'The file in the archive must be called disk.raw.',
+      mend: 'diskmorph convert --for gcp FILE NAME.tar.gz',
+      sources: [IMAGES],
+      breach: otherNameThan('disk.raw'),
     },
     ...WHOLE_IMAGE,
     {

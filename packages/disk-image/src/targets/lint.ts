@@ -1,5 +1,5 @@
 import type { Candidate } from './candidate.ts';
-import { wrapperOf } from './candidate.ts';
+import { closedWrapper } from './candidate.ts';
 import type { RuleSeverity, TargetProfile, TargetRule } from './profile.ts';
 
 /** A rule that an image breaks: plain data, fit for JSON. */
@@ -27,11 +27,16 @@ export interface TargetVerdict {
 
 /** Holds the image against the rules of the target. Reads nothing. */
 export function lintCandidate(profile: TargetProfile, candidate: Candidate): TargetVerdict {
-  const wrapper = wrapperOf(candidate);
-  const rules = wrapper === undefined ? profile.rules : profile.rules.filter((rule) => rule.about === 'packing');
+  const wrapper = closedWrapper(candidate);
+  const rules = wrapper === undefined ? profile.rules : profile.rules.filter(holdsForContainers);
   const findings = brokenRules(rules, candidate);
   const inside = wrapper === undefined ? [] : [`the image inside the ${wrapper} container`];
   return { target: profile.name, ...summary(findings), unchecked: [...inside, ...profile.unchecked] };
+}
+
+/** What is known of a container that was not opened: its kind, and damage if that is why. */
+function holdsForContainers(rule: TargetRule): boolean {
+  return rule.about === 'packing' || rule.id === 'sound';
 }
 
 /** What no conversion can mend: the rules about the guest disk alone, to be asked before a conversion begins. */

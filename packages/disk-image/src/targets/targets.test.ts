@@ -30,7 +30,7 @@ const withDetails = (details: Record<string, string | number | boolean>): Partia
 const KEEPS: Readonly<Record<string, Partial<Candidate>>> = {
   azure: { format: 'vhd', subformat: 'fixed', fileSize: 2 * GIB + 512 },
   aws: { format: 'vmdk', subformat: 'streamOptimized' },
-  gcp: packed('gz'),
+  gcp: { packed: { wrappers: ['tar', 'gz'], name: 'disk.raw' } },
   oci: { format: 'vmdk', subformat: 'monolithicSparse' },
   digitalocean: { format: 'vdi' },
   esxi: {
@@ -51,7 +51,7 @@ const KEEPS: Readonly<Record<string, Partial<Candidate>>> = {
 const BREAKS: Readonly<Record<string, readonly Partial<Candidate>[]>> = {
   sound: [{ findings: [{ code: 'truncated', severity: 'unsafe', message: 'The file ends early' }] }],
   'self-contained': [{ info: { references: [{ kind: 'backing', name: 'base' }], details: {} } }],
-  unpacked: [packed('lz4'), packed('zip')],
+  unpacked: [packed('lz4'), packed('zip'), { packed: { wrappers: ['zip', 'gz'] } }],
   unencrypted: [{ info: { references: [], details: {}, encryption: 'LUKS' } }],
   'azure-fixed-vhd': [{ format: 'vhdx', subformat: 'fixed' }, { subformat: 'dynamic' }, { format: 'raw' }],
   'azure-whole-mib': [{ virtualSize: 2 * GIB + 64 * KIB, fileSize: 2 * GIB + 64 * KIB + 512 }],
@@ -60,7 +60,8 @@ const BREAKS: Readonly<Record<string, readonly Partial<Candidate>[]>> = {
   'azure-smallest': [{ virtualSize: 19 * MIB, fileSize: 19 * MIB + 512 }],
   'aws-format': [{ format: 'qcow2' }, { subformat: 'monolithicSparse' }, { format: 'vdi' }],
   'aws-sesparse': [{ subformat: 'seSparse' }],
-  'gcp-packed': [{}, packed('xz')],
+  'gcp-packed': [{}, packed('xz'), { packed: { wrappers: ['gz'] } }],
+  'gcp-disk-raw': [{ packed: { wrappers: ['tar', 'gz'], name: 'sda.raw' } }],
   'gcp-raw': [{ format: 'qcow2' }],
   'gcp-whole-gib': [{ virtualSize: 2 * GIB + MIB }],
   'oci-format': [{ format: 'raw' }, { subformat: 'twoGbMaxExtentSparse' }],
@@ -100,7 +101,7 @@ function keeps({ name }: TargetProfile): Candidate {
 }
 
 function breaking(profile: TargetProfile, rule: string): readonly Candidate[] {
-  // Of what is packed only the container is judged.
+  // What is not packed breaks a rule already.
   const base = profile.name === 'gcp' ? plain : keeps(profile);
   const { partitionTable: _divided, ...undivided } = base;
   if (NO_PARTITIONS.has(rule)) return [undivided];
@@ -149,12 +150,27 @@ describe.each(targetProfiles)('$name', (profile) => {
   });
 });
 
-test('a packed image is judged by its container alone, and the rest is said not to be looked at', () => {
+describe('a container', () => {
   const kubevirt = findTarget('kubevirt');
   if (kubevirt === undefined) throw new Error('the target is there');
-  const { verdict, unchecked } = lintCandidate(kubevirt, { ...plain, ...packed('xz'), format: 'raw' });
-  expect(verdict).toBe('accepted');
-  expect(unchecked[0]).toBe('the image inside the xz container');
+
+  test('that was not opened is judged alone, and the rest is said not to be looked at', () => {
+    const { verdict, unchecked } = lintCandidate(kubevirt, { ...plain, ...packed('xz'), format: 'raw' });
+    expect(verdict).toBe('accepted');
+    expect(unchecked[0]).toBe('the image inside the xz container');
+  });
+
+  test('that could not be opened is no sound image', () => {
+    const findings = [{ code: 'unreadable-container', severity: 'unsafe', message: 'It ends early' }] as const;
+    const { verdict, findings: broken } = lintCandidate(kubevirt, { ...plain, ...packed('xz'), findings });
+    expect(verdict).toBe('refused');
+    expect(broken.map(({ rule }) => rule)).toEqual(['sound']);
+  });
+
+  test('that was opened is judged together with the image inside', () => {
+    const { findings } = lintCandidate(kubevirt, { ...plain, format: 'qed', packed: { wrappers: ['zip'] } });
+    expect(findings.map(({ rule }) => rule)).toEqual(['unpacked', 'kubevirt-format']);
+  });
 });
 
 test('what no conversion mends is told apart', () => {
