@@ -44,6 +44,11 @@ export interface Format {
   open?(source: ByteSource, context: OpenContext): Promise<DiskImage>;
   /** Walks all metadata and accounts for every allocated byte. */
   check?(source: ByteSource): Promise<CheckReport>;
+  /**
+   * Allocation units of the file (`ImageInfo.unitSize` each) that the image's own accounts say are in use, whatever for.
+   * Stops counting at `most`. Throws what `examine` throws. Absent where there are no accounts.
+   */
+  usedUnits?(source: ByteSource, most: number): Promise<number>;
   readonly writer?: FormatWriter;
   /** Changes existing images in place. */
   readonly editor?: FormatEditor;
@@ -96,6 +101,11 @@ export interface LayoutRequest {
 /** Writes new images of one format. */
 export interface FormatWriter {
   readonly options: readonly OptionDescription[];
+  /**
+   * The options that make an image like the one in `source`: of its kind, with its block size and identifiers. Absent
+   * where images are changed in place. Throws `unsupported` for one that cannot be made anew.
+   */
+  likeness?(source: ByteSource): Promise<GivenOptions>;
   /** Checks every option and decides the layout. Throws `out_of_bounds` or `unsupported`, naming option, value and choices. */
   layout(request: LayoutRequest): TargetLayout;
   encoder(layout: TargetLayout, codecs: Codecs): UnitEncoder;

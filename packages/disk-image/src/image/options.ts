@@ -37,6 +37,14 @@ export function booleanOption(given: GivenOptions, name: string, fallback: boole
   throw new ImageError('out_of_bounds', `Option ${name}=${value} is neither on nor off`);
 }
 
+/** The option as a UUID in text, in lower case. */
+export function uuidOption(given: GivenOptions, name: string): string | undefined {
+  const value = given[name];
+  if (value === undefined) return undefined;
+  if (/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(value)) return value.toLowerCase();
+  throw new ImageError('out_of_bounds', `Option ${name}=${value} is not a UUID`);
+}
+
 /** The option as an integer from `min` to `max`. */
 export function integerOption(
   given: GivenOptions,

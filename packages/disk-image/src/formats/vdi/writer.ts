@@ -2,10 +2,11 @@ import { seededUuid } from '../../bytes/guid.ts';
 import { alignUp, isPowerOfTwo } from '../../bytes/numbers.ts';
 import { ImageError } from '../../errors.ts';
 import type { FormatWriter, LayoutRequest, OptionDescription } from '../../image/format.ts';
-import { booleanOption, rejectUnknownOptions, sizeOption } from '../../image/options.ts';
+import { booleanOption, rejectUnknownOptions, sizeOption, uuidOption } from '../../image/options.ts';
 import type { TargetFile, TargetLayout } from '../../image/target.ts';
 import { finishVdi } from './finish.ts';
 import { HEADER_BYTES } from './header.ts';
+import { vdiLikeness } from './likeness.ts';
 import { newImage } from './new-image.ts';
 import { MAX_BLOCK_MAP_BYTES, MAX_BLOCK_SIZE, MIN_NEW_BLOCK_SIZE, SECTOR_SIZE } from './limits.ts';
 
@@ -29,11 +30,13 @@ const OPTIONS: readonly OptionDescription[] = [
     default: '1M',
     summary: 'Guest bytes that are stored together; qemu-img reads 1M only, VirtualBox all',
   },
+  { name: 'uuid', values: 'a UUID', default: 'of the content', summary: 'What VirtualBox knows the image by' },
 ];
 
 /** Writes dynamic and static images of version 1.1. */
 export const vdiWriter: FormatWriter = {
   options: OPTIONS,
+  likeness: vdiLikeness,
   layout: vdiLayout,
   encoder: (layout) => ({
     maxStoredLength: layout.unitSize,
@@ -77,7 +80,12 @@ function vdiLayout(request: LayoutRequest): TargetLayout {
     unitSize: imageType === 'static' ? STATIC_UNIT_SIZE : Math.min(MAX_UNIT_SIZE, blockSize),
     files: [file],
     ascending: false,
-    parameters: { imageType, blockSize, imageUuid: seededUuid(seed, 0), modificationUuid: seededUuid(seed, 1) },
+    parameters: {
+      imageType,
+      blockSize,
+      imageUuid: uuidOption(options, 'uuid') ?? seededUuid(seed, 0),
+      modificationUuid: seededUuid(seed, 1),
+    },
   };
 }
 

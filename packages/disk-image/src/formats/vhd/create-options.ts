@@ -1,7 +1,7 @@
 import { alignUp, isPowerOfTwo } from '../../bytes/numbers.ts';
 import { ImageError } from '../../errors.ts';
 import type { GivenOptions, OptionDescription } from '../../image/format.ts';
-import { booleanOption, choiceOption, rejectUnknownOptions, sizeOption } from '../../image/options.ts';
+import { booleanOption, choiceOption, rejectUnknownOptions, sizeOption, uuidOption } from '../../image/options.ts';
 import type { RoundedSize } from './geometry.ts';
 import { MAX_GEOMETRY, roundToGeometry } from './geometry.ts';
 import { MAX_DISK_SIZE, MAX_NEW_BLOCK_SIZE, MIN_NEW_BLOCK_SIZE, SECTOR_SIZE } from './limits.ts';
@@ -12,12 +12,14 @@ export interface CreateOptions {
   readonly blockSize: number;
   /** What the size of the disk is rounded up to. */
   readonly rounding: 'geometry' | 'sector' | 'mebibyte';
+  /** Undefined to derive one from the content. */
+  readonly uniqueId: string | undefined;
 }
 
 const DEFAULT_BLOCK_SIZE: number = 2 * 2 ** 20;
 const MEBIBYTE: number = 2 ** 20;
 
-/** The options of the writer: qemu-img's, and two of our own. */
+/** The options of the writer: qemu-img's, and three of our own. */
 export const CREATE_OPTIONS: readonly OptionDescription[] = [
   { name: 'subformat', values: 'dynamic|fixed', default: 'dynamic', summary: 'Store blocks as needed, or every byte' },
   {
@@ -32,6 +34,7 @@ export const CREATE_OPTIONS: readonly OptionDescription[] = [
     default: '2M',
     summary: 'Guest bytes that a dynamic disk stores together; Hyper-V knows 512k and 2M',
   },
+  { name: 'unique_id', values: 'a UUID', default: 'of the content', summary: 'What the footer has as unique id' },
   {
     name: 'azure',
     values: 'on|off',
@@ -53,7 +56,7 @@ export function parseCreateOptions(given: GivenOptions): CreateOptions {
     throw bad('Option block_size works with subformat=dynamic only');
   }
   const rounding = azure ? 'mebibyte' : forceSize ? 'sector' : 'geometry';
-  return { subformat, blockSize: blockSizeOption(given), rounding };
+  return { subformat, blockSize: blockSizeOption(given), rounding, uniqueId: uuidOption(given, 'unique_id') };
 }
 
 function blockSizeOption(given: GivenOptions): number {

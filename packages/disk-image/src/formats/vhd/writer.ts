@@ -10,6 +10,7 @@ import { DYNAMIC_HEADER_SIZE } from './dynamic-header.ts';
 import { finishVhd } from './finish.ts';
 import { FOOTER_SIZE, NEW_HEADER_OFFSET } from './footer.ts';
 import { MAX_BAT_BYTES, SECTOR_SIZE } from './limits.ts';
+import { vhdLikeness } from './likeness.ts';
 import { newDisk } from './new-disk.ts';
 
 /** Guest bytes that are looked at for zeros together. */
@@ -19,6 +20,7 @@ const FIXED_UNIT_SIZE = 4096;
 /** Writes fixed and dynamic disks. */
 export const vhdWriter: FormatWriter = {
   options: CREATE_OPTIONS,
+  likeness: vhdLikeness,
   layout: vhdLayout,
   encoder: (layout) => ({
     maxStoredLength: layout.unitSize,
@@ -56,7 +58,7 @@ function vhdLayout(request: LayoutRequest): TargetLayout {
       diskType: subformat,
       blockSize,
       geometry: { cylinders, heads, sectorsPerTrack },
-      uniqueId: seededUuid(request.seed, 0),
+      uniqueId: options.uniqueId ?? seededUuid(request.seed, 0),
     },
   };
 }

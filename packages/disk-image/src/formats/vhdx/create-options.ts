@@ -1,6 +1,6 @@
 import { isPowerOfTwo } from '../../bytes/numbers.ts';
 import type { GivenOptions, OptionDescription } from '../../image/format.ts';
-import { booleanOption, choiceOption, rejectUnknownOptions, sizeOption } from '../../image/options.ts';
+import { booleanOption, choiceOption, rejectUnknownOptions, sizeOption, uuidOption } from '../../image/options.ts';
 import { MAX_BLOCK_SIZE, MAX_LOG_BYTES, MIB, MIN_BLOCK_SIZE } from './limits.ts';
 import { vhdxError } from './vhdx-error.ts';
 
@@ -23,6 +23,7 @@ export const CREATE_OPTIONS: readonly OptionDescription[] = [
   },
   { name: 'log_size', values: '1M to 4095M', default: '1M', summary: 'Room for the log of later writers' },
   { name: 'logical_sector_size', values: '512, 4096', default: '512', summary: 'Sector size that the guest sees' },
+  { name: 'disk_id', values: 'a GUID', default: 'of the content', summary: 'Virtual disk id, which the guest may see' },
   {
     name: 'block_state_zero',
     values: 'on, off',
@@ -38,6 +39,8 @@ export interface CreateOptions {
   readonly logSize: number;
   readonly logicalSectorSize: 512 | 4096;
   readonly blockStateZero: boolean;
+  /** Undefined to derive one from the content. */
+  readonly diskId: string | undefined;
 }
 
 /** Checks the options. Throws `out_of_bounds`, naming option, value and choices. */
@@ -50,6 +53,7 @@ export function parseCreateOptions(given: GivenOptions, virtualSize: number): Cr
     logSize: logSize(given),
     logicalSectorSize: sectorSize === '512' ? 512 : 4096,
     blockStateZero: booleanOption(given, 'block_state_zero', true),
+    diskId: uuidOption(given, 'disk_id'),
   };
 }
 

@@ -1,3 +1,4 @@
+import { guidBytes } from '../../bytes/guid.ts';
 import { alignDown } from '../../bytes/numbers.ts';
 import { assert } from '../../errors.ts';
 import type { FinishContext, PlacedRun } from '../../image/target.ts';
@@ -79,7 +80,7 @@ function newMetadata({ options, geometry, seed }: NewDisk): Uint8Array {
     blockSize: options.blockSize,
     leaveBlocksAllocated: options.subformat === 'fixed',
     diskSize: geometry.diskSize,
-    diskId: derivedGuid(seed, GUID_PURPOSE.virtualDisk),
+    diskId: options.diskId === undefined ? derivedGuid(seed, GUID_PURPOSE.virtualDisk) : guidBytes(options.diskId),
     logicalSectorSize: options.logicalSectorSize,
     physicalSectorSize: PHYSICAL_SECTOR_SIZE,
   });

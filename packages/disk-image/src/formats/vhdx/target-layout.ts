@@ -51,7 +51,7 @@ export function vhdxLayout(request: LayoutRequest): TargetLayout {
     unitSize: UNIT_SIZE,
     files: [file],
     ascending: false,
-    parameters: { ...options, seed },
+    parameters: { ...options, diskId: options.diskId ?? null, seed },
   };
 }
 
@@ -86,6 +86,7 @@ export function newDisk(layout: TargetLayout): NewDisk {
     logSize: Number(parameters['logSize']),
     logicalSectorSize,
     blockStateZero: parameters['blockStateZero'] === true,
+    diskId: parameters['diskId'] === null ? undefined : `${parameters['diskId']}`,
   };
   const geometry = newGeometry(options, virtualSize);
   return { options, geometry, places: filePlaces(options, geometry), seed: Uint8Array.from(seed, Number) };

@@ -2,6 +2,7 @@ import type { FormatWriter } from '../../image/format.ts';
 import type { UnitEncoder } from '../../image/target.ts';
 import { CREATE_OPTIONS } from './create-options.ts';
 import { finishVhdx } from './finish.ts';
+import { vhdxLikeness } from './likeness.ts';
 import { newDisk, vhdxLayout } from './target-layout.ts';
 
 /**
@@ -10,6 +11,7 @@ import { newDisk, vhdxLayout } from './target-layout.ts';
  */
 export const vhdxWriter: FormatWriter = {
   options: CREATE_OPTIONS,
+  likeness: vhdxLikeness,
   layout: vhdxLayout,
   encoder: () => plainEncoder,
   finish: finishVhdx,

@@ -5,6 +5,7 @@ import type { FinishContext, TargetLayout, UnitEncoder } from '../../image/targe
 import type { NewExtent } from './descriptor-text.ts';
 import { descriptorText } from './descriptor-text.ts';
 import { diskLayout } from './disk-layout.ts';
+import { vmdkLikeness } from './likeness.ts';
 import { NEW_GRAIN_SIZE } from './sparse-layout.ts';
 import { finishSparse } from './sparse-writer.ts';
 import { finishStream, MAX_STREAM_GRAIN, streamEncoder, streamPrologue, streamTrailerSize } from './stream-writer.ts';
@@ -13,6 +14,7 @@ import { diskOptions, isFlat, layoutParameters } from './writer-options.ts';
 /** Writes monolithicSparse, streamOptimized, monolithicFlat, twoGbMaxExtentSparse and twoGbMaxExtentFlat disks. */
 export const vmdkWriter: FormatWriter = {
   options: diskOptions,
+  likeness: vmdkLikeness,
   layout: diskLayout,
   encoder: (layout, codecs) => (layout.ascending ? streamEncoder(layout, codecs) : sparseEncoder),
   prologue: (layout) => (layout.ascending ? streamPrologue(layout) : new Uint8Array()),
