@@ -68,6 +68,11 @@ async function closeAll(layers: readonly DiskImage[]): Promise<void> {
   await Promise.all(layers.map((layer) => layer.close()));
 }
 
+/** `top` with everything that `below` shows below it, whatever its header names; closing it closes both. */
+export function stackedImage(top: DiskImage, below: DiskImage): DiskImage {
+  return chainedImage([top, below]);
+}
+
 function chainedImage(layers: readonly DiskImage[]): DiskImage {
   const top = layers[0];
   if (top === undefined) throw new Error('assertion failed: a chain has a top layer');
