@@ -23,6 +23,7 @@ export async function withProgress<T>(
   const workers = given.integer('workers', 0);
   return withProgressView(given, context, (view) =>
     work({
+      callingThread: 'works',
       signal: context.signal,
       onProgress: (progress) => view.show({ ...progress, title: PHASE_TITLES[progress.phase] }, progress),
       ...(workers === undefined ? {} : { workers }),

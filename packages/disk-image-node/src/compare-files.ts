@@ -1,10 +1,10 @@
 import type { Comparison } from '@diskmorph/disk-image';
-import { compareImages, inlineCompareLanes } from '@diskmorph/disk-image';
+import { compareImages } from '@diskmorph/disk-image';
 import type { FileWork } from './digest-file.ts';
 import { dataBytes } from './digest-file.ts';
 import type { ImageFile } from './image-file.ts';
-import { openImageFile } from './image-file.ts';
-import { laneCount } from './lane-count.ts';
+import { openForWork } from './image-file.ts';
+import { lanesFor } from './lane-count.ts';
 import { compareLanes } from './worker-lanes.ts';
 
 /** Compares the guest bytes of two image files. */
@@ -13,13 +13,13 @@ export async function compareFiles(
   secondFile: ImageFile,
   work: FileWork = {},
 ): Promise<Comparison> {
-  const first = await openImageFile(firstFile);
+  const first = await openForWork(firstFile, work);
   try {
-    const second = await openImageFile(secondFile);
+    const second = await openForWork(secondFile, work);
     try {
-      const count = laneCount((await dataBytes(first)) + (await dataBytes(second)), work.workers);
+      const lanes = lanesFor((await dataBytes(first)) + (await dataBytes(second)), work);
       return await compareImages(first, second, {
-        lanes: count === 0 ? inlineCompareLanes({ first, second }) : compareLanes(count, firstFile, secondFile),
+        lanes: compareLanes(lanes, { first, second }, { first: firstFile, second: secondFile }),
         shared: true,
         now: () => performance.now(),
         ...(work.onProgress === undefined ? {} : { onProgress: work.onProgress }),

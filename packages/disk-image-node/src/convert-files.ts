@@ -1,28 +1,33 @@
-import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import type {
+  ByteSink,
   Checkpoint,
   ConversionCheckpoints,
   ConversionPlan,
   ConversionResult,
   DiskImage,
   GivenOptions,
+  LaneTarget,
   ProgressListener,
   TargetPlan,
   WorkMap,
+  ZeroRule,
 } from '@diskmorph/disk-image';
-import { assert, CHECKPOINT_INTERVAL, convert, ImageError, inlineLanes, planConversion } from '@diskmorph/disk-image';
+import { assert, CHECKPOINT_INTERVAL, convert, ImageError, planConversion } from '@diskmorph/disk-image';
 import { checkpointFile, planDigest, removeCheckpoint } from './checkpoint-files.ts';
 import { verifyFile } from './digest-file.ts';
 import { fileRunSpool } from './file-run-spool.ts';
-import { openFileSink } from './file-sink.ts';
+import { cachedSink, openFileSink } from './file-sink.ts';
 import type { ImageFile } from './image-file.ts';
-import { openImageFile, requireFormat } from './image-file.ts';
-import { laneCount } from './lane-count.ts';
+import { openForWork, requireFormat } from './image-file.ts';
+import type { LaneChoice } from './lane-count.ts';
+import { lanesFor } from './lane-count.ts';
 import { encoderFor } from './layout-encoder.ts';
 import { nodeCodecs } from './native-codecs.ts';
-import type { WorkDirectory } from './work-directory.ts';
-import { durableWorkDirectory, refuseExisting, temporaryWorkDirectory } from './work-directory.ts';
+import type { BaseFile, OpenBase } from './target-base.ts';
+import { closeBases, openBases } from './target-base.ts';
+import type { Durability, WorkDirectory } from './work-directory.ts';
+import { durableWorkDirectory, isDevice, placeToWork, refuseExisting } from './work-directory.ts';
 import { copyLanes } from './worker-lanes.ts';
 import type { WrittenFile } from './written-file.ts';
 import { writtenFile } from './written-file.ts';
@@ -34,23 +39,35 @@ export interface TargetFileRequest {
   readonly options?: GivenOptions;
   /** The guest disk becomes a whole multiple of this many bytes; zeros are added. */
   readonly sizeMultiple?: number;
+  /** The image that the target is to stand on: what both have in common is not stored. */
+  readonly over?: BaseFile;
 }
 
 /** How a conversion of files is done. */
-export interface ConversionChoices {
+export interface ConversionChoices extends LaneChoice {
   /** Read the result back and compare content ids; true when absent. */
   readonly verify?: boolean;
   /** Compute the content id of the source; true when absent, and always when verifying. */
   readonly digest?: boolean;
   /** Replace what is at the target; false when absent. */
   readonly overwrite?: boolean;
-  /** Threads to use; 0 for this one only. Chosen by the size of the work when absent. */
-  readonly workers?: number;
+  /** Which zeros are left out of the targets; when absent, those that fill blocks of 4 KiB. */
+  readonly zeroRule?: ZeroRule;
+  /**
+   * `flushed`: the targets are on the disk before they appear (the default). `cached`: they are left to the operating
+   * system, and a loss of power may leave them damaged.
+   */
+  readonly durability?: Durability;
   /**
    * A directory for this conversion alone, on the targets' file system: the targets grow there, and a conversion that
    * was killed goes on from its last checkpoint when it is called again with the same request.
    */
   readonly checkpoint?: { readonly path: string; readonly intervalBytes?: number };
+  /**
+   * Changes the whole and verified images, one path for each target, before any has its name; their guest bytes stay.
+   * Not together with `checkpoint`: a conversion that goes on would find them changed.
+   */
+  readonly adjust?: (paths: readonly string[]) => Promise<void>;
   readonly onProgress?: ProgressListener;
   readonly signal?: AbortSignal;
 }
@@ -76,12 +93,7 @@ export interface FilesConversionReport {
 
 /** What `convertFiles` would do; reads tables, writes nothing. */
 export async function planFilesConversion(request: FilesConversion): Promise<ConversionPlan> {
-  const source = await openImageFile(request.source);
-  try {
-    return (await makePlan(source, request)).plan;
-  } finally {
-    await source.close();
-  }
+  return withImages(request, async (images) => (await makePlan(images, request)).plan);
 }
 
 /**
@@ -89,41 +101,64 @@ export async function planFilesConversion(request: FilesConversion): Promise<Con
  * failure nothing is left, but for what a later call can resume from when `checkpoint` is given.
  */
 export async function convertFiles(request: FilesConversion): Promise<FilesConversionReport> {
+  assert(request.adjust === undefined || request.checkpoint === undefined, 'what can go on is not changed');
   const startedAt = performance.now();
-  const source = await openImageFile(request.source);
-  try {
-    const { plan, map } = await makePlan(source, request);
+  return withImages(request, async (images) => {
+    const { plan, map } = await makePlan(images, request);
     const paths = finalPaths(request, plan).flat();
     refuseRepeated(paths);
     if (request.overwrite !== true) await refuseExisting(paths);
-    const conversion = { request, source, plan, map };
+    const conversion = { ...images, request, plan, map };
     const result = await inWorkDirectories(request, (directories) => convertIn(directories, conversion));
     return { ...(await report(conversion, result)), durationMs: performance.now() - startedAt };
+  });
+}
+
+/** What a conversion reads. */
+interface OpenImages {
+  readonly source: DiskImage;
+  /** One for each target. */
+  readonly bases: readonly (OpenBase | undefined)[];
+}
+
+async function withImages<T>(request: FilesConversion, work: (images: OpenImages) => Promise<T>): Promise<T> {
+  const source = await openForWork(request.source, request);
+  try {
+    const bases = await openBases(request.targets, request);
+    try {
+      return await work({ source, bases });
+    } finally {
+      await closeBases(bases);
+    }
   } finally {
     await source.close();
   }
 }
 
-interface Conversion {
+interface Conversion extends OpenImages {
   readonly request: FilesConversion;
-  readonly source: DiskImage;
   readonly plan: ConversionPlan;
   readonly map: WorkMap;
 }
 
 async function makePlan(
-  source: DiskImage,
+  { source, bases }: OpenImages,
   request: FilesConversion,
 ): Promise<{ readonly plan: ConversionPlan; readonly map: WorkMap }> {
   return planConversion({
     source,
-    targets: request.targets.map((target) => ({
-      format: requireFormat(target.format),
-      options: target.options ?? {},
-      fileName: path.basename(target.path),
-      ...(target.sizeMultiple === undefined ? {} : { sizeMultiple: target.sizeMultiple }),
-    })),
+    targets: request.targets.map((target, index) => {
+      const over = bases[index];
+      return {
+        format: requireFormat(target.format),
+        options: target.options ?? {},
+        fileName: path.basename(target.path),
+        ...(target.sizeMultiple === undefined ? {} : { sizeMultiple: target.sizeMultiple }),
+        ...(over === undefined ? {} : { over }),
+      };
+    }),
     shared: true,
+    ...(request.zeroRule === undefined ? {} : { zeroRule: request.zeroRule }),
     ...(request.signal === undefined ? {} : { signal: request.signal }),
   });
 }
@@ -156,6 +191,7 @@ async function inWorkDirectories<T>(
 ): Promise<T> {
   const { checkpoint, targets } = request;
   if (checkpoint !== undefined) {
+    await refuseToResume(targets);
     const directories: WorkDirectory[] = [];
     for (const index of targets.keys()) {
       directories.push(await durableWorkDirectory(path.join(checkpoint.path, `diskmorph-target-${index}`)));
@@ -164,10 +200,18 @@ async function inWorkDirectories<T>(
   }
   const directories: WorkDirectory[] = [];
   try {
-    for (const target of targets) directories.push(await temporaryWorkDirectory(target.path));
+    for (const target of targets) directories.push(await placeToWork(target.path));
     return await work(directories);
   } finally {
     await Promise.all(directories.map((directory) => directory.remove()));
+  }
+}
+
+/** What is on a device, and what an overlay stands on, may have changed meanwhile. */
+async function refuseToResume(targets: readonly TargetFileRequest[]): Promise<void> {
+  for (const { path: target, over } of targets) {
+    if (over === undefined && !(await isDevice(target))) continue;
+    throw new ImageError('unsupported', 'A conversion onto a device or a backing image cannot be resumed');
   }
 }
 
@@ -177,8 +221,10 @@ async function convertIn(directories: readonly WorkDirectory[], conversion: Conv
   for (const [index, target] of plan.targets.entries()) {
     if (request.verify !== false) await verifyTarget(at(directories, index), target, { conversion, result });
   }
+  await request.adjust?.(plan.targets.map((target, index) => at(directories, index).pathOf(target.fileName)));
   for (const [index, target] of plan.targets.entries()) {
-    await at(directories, index).commit(fileNames(target), path.dirname(at(request.targets, index).path));
+    const directory = path.dirname(at(request.targets, index).path);
+    await at(directories, index).commit(fileNames(target), directory, request.durability ?? 'flushed');
   }
   if (request.checkpoint !== undefined) await removeCheckpoint(request.checkpoint.path);
   return result;
@@ -191,34 +237,38 @@ async function verifyTarget(
 ): Promise<void> {
   const { request, plan } = done.conversion;
   assert(done.result.contentId !== undefined, 'what is verified has been digested');
+  const over = at(request.targets, plan.targets.indexOf(target)).over?.file;
   const written = {
     path: directory.pathOf(target.fileName),
     format: target.layout.format,
     references: { directories: [directory.path] },
+    ...(over === undefined ? {} : { over }),
   };
   const expected = { contentId: done.result.contentId, virtualSize: plan.source.virtualSize };
   await verifyFile(written, expected, request);
 }
 
 async function copyInto(directories: readonly WorkDirectory[], conversion: Conversion): Promise<ConversionResult> {
-  const { request, source, plan, map } = conversion;
+  const { request, source, bases, plan, map } = conversion;
   const resume = await resumePoint(conversion);
   const paths = plan.targets.map((target, index) =>
     target.layout.files.map((file) => at(directories, index).pathOf(file.name === '' ? target.fileName : file.name)),
   );
-  if (resume.from === undefined) await Promise.all(paths.flat().map((file) => rm(file, { force: true })));
+  if (resume.from === undefined) for (const [index, own] of paths.entries()) await at(directories, index).clear(own);
   const targets = plan.targets.map((target, index) => ({
     format: requireFormat(target.layout.format),
-    sinks: at(paths, index).map((file) => openFileSink(file, 'the target')),
+    sinks: at(paths, index).map((file) => targetSink(file, request)),
     spool: fileRunSpool(
       at(directories, index).pathOf('stored-units'),
       resume.from?.state.targets[index]?.runCount ?? 0,
     ),
     encoder: encoderFor(target.layout),
+    ...baseOf(bases[index]),
   }));
   const codecs = nodeCodecs();
-  const count = laneCount(plan.source.dataBytes, request.workers);
-  const lanes = count === 0 ? inlineLanes({ source, targets, codecs }) : copyLanes(count, request.source, paths);
+  const baseFiles = request.targets.map(({ over }) => over?.file);
+  const files = { source: request.source, targetPaths: paths, bases: baseFiles };
+  const lanes = copyLanes(lanesFor(plan.source.dataBytes, request), { source, targets, codecs }, files);
   try {
     return await convert(plan, {
       map,
@@ -239,6 +289,16 @@ async function copyInto(directories: readonly WorkDirectory[], conversion: Conve
       for (const sink of sinks) await sink.close();
     }
   }
+}
+
+function baseOf(base: OpenBase | undefined): Pick<LaneTarget, 'base'> {
+  return base === undefined ? {} : { base: base.base };
+}
+
+/** On a device the order of writes is all that keeps half an image from looking like one. */
+function targetSink(file: string, { durability }: ConversionChoices): ByteSink {
+  const sink = openFileSink(file, 'the target');
+  return durability === 'cached' && sink.deviceSize === undefined ? cachedSink(sink) : sink;
 }
 
 interface ResumePoint {

@@ -22,7 +22,7 @@ export async function convertPacked(request: Omit<FileConversion, 'checkpoint'>)
     const report = await convertFile({ ...request, target: { ...target, path: diskPath } });
     const work = { ...(signal === undefined ? {} : { signal }), ...(onProgress === undefined ? {} : { onProgress }) };
     await packDisk({ diskPath, archivePath: directory.pathOf(archiveName), memberName: MEMBER_NAME }, work);
-    await directory.commit([archiveName], path.dirname(target.path));
+    await directory.commit([archiveName], path.dirname(target.path), request.durability ?? 'flushed');
     const archive = await writtenFile(target.path);
     return { ...report, files: [archive], targetSizeBytes: archive.sizeBytes };
   } finally {

@@ -1,21 +1,21 @@
 import type { ContentDigest, DiskImage, ProgressListener, WorkPorts } from '@diskmorph/disk-image';
-import { clippedImage, digestImage, inlineLanes, verifyContent } from '@diskmorph/disk-image';
+import { clippedImage, digestImage, verifyContent } from '@diskmorph/disk-image';
 import type { ImageFile } from './image-file.ts';
-import { openImageFile } from './image-file.ts';
-import { laneCount } from './lane-count.ts';
+import { openForWork } from './image-file.ts';
+import type { LaneChoice } from './lane-count.ts';
+import { lanesFor } from './lane-count.ts';
 import { nodeCodecs } from './native-codecs.ts';
 import { digestLanes } from './worker-lanes.ts';
 
 /** How a long read of a file is done. */
-export interface FileWork {
-  readonly workers?: number;
+export interface FileWork extends LaneChoice {
   readonly onProgress?: ProgressListener;
   readonly signal?: AbortSignal;
 }
 
 /** The content id of an image file. */
 export async function digestFile(file: ImageFile, work: FileWork = {}): Promise<ContentDigest> {
-  const image = await openImageFile(file);
+  const image = await openForWork(file, work);
   try {
     return await digestImage(image, await workPorts(image, file, work));
   } finally {
@@ -29,7 +29,7 @@ export async function verifyFile(
   expected: { readonly contentId: string; readonly virtualSize: number },
   work: FileWork = {},
 ): Promise<ContentDigest> {
-  const image = await openImageFile(file);
+  const image = await openForWork(file, work);
   try {
     const ports = await workPorts(clippedImage(image, Math.min(image.virtualSize, expected.virtualSize)), file, work);
     return await verifyContent(image, expected, ports);
@@ -40,12 +40,12 @@ export async function verifyFile(
 
 async function workPorts(image: DiskImage, file: ImageFile, work: FileWork): Promise<WorkPorts> {
   const codecs = nodeCodecs();
-  const count = laneCount(await dataBytes(image), work.workers);
+  const lanes = lanesFor(await dataBytes(image), work);
   return {
     codecs,
     shared: true,
     now: () => performance.now(),
-    lanes: count === 0 ? inlineLanes({ source: image, targets: [], codecs }) : digestLanes(count, file),
+    lanes: digestLanes(lanes, { source: image, targets: [], codecs }, file),
     ...(work.onProgress === undefined ? {} : { onProgress: work.onProgress }),
     ...(work.signal === undefined ? {} : { signal: work.signal }),
   };

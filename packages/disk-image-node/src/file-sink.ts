@@ -1,6 +1,8 @@
 import { closeSync, constants, fdatasync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { ByteSink } from '@diskmorph/disk-image';
+import { blockDeviceSize } from './block-device.ts';
+import { deviceSink } from './device-sink.ts';
 import { ioError } from './io-error.ts';
 import type { SystemCalls } from './system-calls.ts';
 import { systemCalls } from './system-calls.ts';
@@ -25,6 +27,13 @@ export function openFileSink(path: string, shownName: string, system: SystemCall
   const write = (offset: number, bytes: Uint8Array): void => {
     for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
   };
+  const device = fstatSync(fd).isBlockDevice()
+    ? deviceSink({
+        size: blockDeviceSize(fd, path),
+        write: (offset, bytes) => attempt('write', () => write(offset, bytes)),
+        zero: (offset, length) => system.punchHole(fd, offset, length),
+      })
+    : {};
   return {
     async write(offset, bytes) {
       attempt('write', () => write(offset, bytes));
@@ -43,7 +52,13 @@ export function openFileSink(path: string, shownName: string, system: SystemCall
     async close() {
       closeSync(fd);
     },
+    ...device,
   };
+}
+
+/** The sink without its flush: when the bytes reach the disk is left to the operating system. */
+export function cachedSink(sink: ByteSink): ByteSink {
+  return { ...sink, flush: async () => {} };
 }
 
 interface ZeroTarget {

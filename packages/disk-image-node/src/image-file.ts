@@ -7,11 +7,13 @@ import {
   PROBE_HEAD_SIZE,
   PROBE_TAIL_SIZE,
   readBytes,
+  stackedImage,
 } from '@diskmorph/disk-image';
 import { openFileSource, openFileSourceSync } from './file-source.ts';
 import type { ImagePlace } from './image-place.ts';
 import { openPlace } from './image-place.ts';
 import { joinedImage } from './joined-image.ts';
+import type { LaneChoice } from './lane-count.ts';
 import { nodeCodecs } from './native-codecs.ts';
 import { pacedImage } from './paced-image.ts';
 import { partOfImage } from './part-of-image.ts';
@@ -29,6 +31,8 @@ export interface ImageFile extends ImagePlace {
   readonly references?: ReferenceRules;
   /** `ignore`: the backing image that the header names is not used; what it would give is zeros. */
   readonly backing?: 'follow' | 'ignore';
+  /** The image stands on this one, whatever its header names. */
+  readonly over?: ImageFile;
   /** Only these guest bytes are the disk. */
   readonly part?: { readonly offset: number; readonly size: number };
   /** Images whose guest bytes follow those of this one. */
@@ -52,6 +56,11 @@ export function openImageFileSync(file: ImageFile): Promise<DiskImage> {
   return openAll(file, async (path) => openFileSourceSync(path));
 }
 
+/** The one or the other, as the calling thread will work or wait for those that do. */
+export function openForWork(file: ImageFile, choice: LaneChoice): Promise<DiskImage> {
+  return choice.callingThread === 'works' ? openImageFileSync(file) : openImageFile(file);
+}
+
 async function openAll(file: ImageFile, openSource: SourceOpener): Promise<DiskImage> {
   const whole = await openJoined(file, openSource);
   const image = file.part === undefined ? whole : partOfImage(whole, file.part);
@@ -63,7 +72,8 @@ async function openJoined(file: ImageFile, openSource: SourceOpener): Promise<Di
   if (file.followedBy === undefined) return openWith(file, openSource);
   const opened: DiskImage[] = [];
   try {
-    for (const one of [file, ...file.followedBy]) opened.push(await openWith(one, openSource));
+    opened.push(await openWith(file, openSource));
+    for (const one of file.followedBy) opened.push(await openAll(one, openSource));
   } catch (error) {
     await Promise.all(opened.map((image) => image.close()));
     throw error;
@@ -77,10 +87,21 @@ async function openWith(file: ImageFile, openSource: SourceOpener): Promise<Disk
   const context = { codecs: nodeCodecs(), references };
   const own = file.snapshot === undefined ? context : { ...context, snapshot: file.snapshot };
   const top = await openLayer(format, await openPlace(file, openSource), own);
+  const { over } = file;
+  if (over !== undefined) return stackOn(top, () => openAll(over, openSource));
   if (file.backing === 'ignore') return top;
   return openChain(top, context, async (source, hint, layerContext) =>
     openLayer(hint === undefined ? await detect(source) : requireFormat(hint), source, layerContext),
   );
+}
+
+async function stackOn(top: DiskImage, openBelow: () => Promise<DiskImage>): Promise<DiskImage> {
+  try {
+    return stackedImage(top, await openBelow());
+  } catch (error) {
+    await top.close();
+    throw error;
+  }
 }
 
 async function openLayer(format: Format, source: ByteSource, context: OpenContext): Promise<DiskImage> {

@@ -3,6 +3,8 @@ export * from './convert-file.ts';
 export * from './convert-files.ts';
 export { convertPacked } from './convert-packed.ts';
 export * from './create-file.ts';
+export type { BaseFile } from './target-base.ts';
+export type { LaneChoice } from './lane-count.ts';
 export type { FileWork } from './digest-file.ts';
 export { digestFile, verifyFile } from './digest-file.ts';
 export { checksumFile } from './file-checksum.ts';

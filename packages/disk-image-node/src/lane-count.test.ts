@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { laneCount, lanesAllowed } from './lane-count.ts';
+import { laneCount, lanesAllowed, lanesFor } from './lane-count.ts';
 
 const GiB = 2 ** 30;
 
@@ -19,4 +19,14 @@ test('small work stays in its thread, large work gets threads', () => {
 test('the wanted number of threads holds', () => {
   expect(laneCount(2 ** 20, 3)).toBe(3);
   expect(laneCount(GiB, 0)).toBe(0);
+});
+
+test.each([
+  { workers: 0, callingThread: 'waits', lanes: { own: false, threads: 0 } },
+  { workers: 3, callingThread: 'waits', lanes: { own: false, threads: 3 } },
+  { workers: 0, callingThread: 'works', lanes: { own: true, threads: 0 } },
+  { workers: 1, callingThread: 'works', lanes: { own: true, threads: 0 } },
+  { workers: 3, callingThread: 'works', lanes: { own: true, threads: 2 } },
+] as const)('$workers lanes while the calling thread $callingThread', ({ lanes, ...choice }) => {
+  expect(lanesFor(GiB, choice)).toEqual(lanes);
 });

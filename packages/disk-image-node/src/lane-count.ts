@@ -1,14 +1,42 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 
-/** Guest bytes of data below which starting threads costs more than they bring. */
+/** Bytes that one lane copies in the time that a thread needs to start. */
 const WORTH_A_THREAD = 96 * 2 ** 20;
 /** Address space that a thread needs at the least; below it the process would abort. */
 const ADDRESS_SPACE_PER_LANE = 2 * 2 ** 30;
 const MAX_LANES = 16;
 
+/** Who does long work. */
+export interface LaneChoice {
+  /**
+   * Lanes at work at the same time; 0 and 1 mean the calling thread alone. Chosen by the size of the work when absent.
+   */
+  readonly workers?: number;
+  /**
+   * What the calling thread does: it `waits` for the lanes' threads and stays responsive, as a server must (the
+   * default), or it `works` as one of the lanes and gives other work of its own a turn now and then.
+   */
+  readonly callingThread?: 'waits' | 'works';
+}
+
+/** The lanes of one job. */
+export interface Lanes {
+  /** True when the calling thread is one of them, with synchronous calls. */
+  readonly own: boolean;
+  /** How many have a thread of their own; when there is none and `own` is false, the calling thread works asynchronously. */
+  readonly threads: number;
+}
+
+/** The lanes for work that costs as much as copying `bytes`. */
+export function lanesFor(bytes: number, choice: LaneChoice): Lanes {
+  const count = laneCount(bytes, choice.workers);
+  if (choice.callingThread !== 'works') return { own: false, threads: count };
+  return { own: true, threads: Math.max(0, count - 1) };
+}
+
 /**
- * How many threads to use for `bytes` of guest data: 0 means the caller's own. `wanted` is the user's number, which
+ * How many lanes to use for `bytes` of guest data: 0 means the caller's own thread. `wanted` is the user's number, which
  * holds unless the address space of the process is bounded.
  */
 export function laneCount(bytes: number, wanted: number | undefined): number {

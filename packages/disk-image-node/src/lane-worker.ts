@@ -16,6 +16,8 @@ export type LaneWork =
       readonly source: ImageFile;
       readonly job: LaneJob;
       readonly targetPaths: readonly (readonly string[])[];
+      /** For each target what it stands on. */
+      readonly bases: readonly (ImageFile | undefined)[];
     }
   | { readonly kind: 'digest'; readonly source: ImageFile; readonly job: LaneJob }
   | { readonly kind: 'compare'; readonly first: ImageFile; readonly second: ImageFile; readonly job: CompareJob };
@@ -32,16 +34,22 @@ try {
   send({ kind: 'failed', error: packError(error) });
 }
 
-async function copyLane({ source, job, targetPaths }: LaneWork & { readonly kind: 'copy' }): Promise<void> {
-  const image = await openImageFileSync(source);
-  const targets = job.layouts.map((layout, index) => ({
-    sinks: (targetPaths[index] ?? []).map((path) => openFileSink(path, 'the target')),
-    encoder: encoderFor(layout),
-  }));
+async function copyLane(copy: LaneWork & { readonly kind: 'copy' }): Promise<void> {
+  const image = await openImageFileSync(copy.source);
+  const targets: LaneTarget[] = [];
+  for (const [index, layout] of copy.job.layouts.entries()) {
+    const base = copy.bases[index];
+    targets.push({
+      sinks: (copy.targetPaths[index] ?? []).map((path) => openFileSink(path, 'the target')),
+      encoder: encoderFor(layout),
+      ...(base === undefined ? {} : { base: await openImageFileSync(base) }),
+    });
+  }
   try {
-    await moveBytes(image, job, targets);
+    await moveBytes(image, copy.job, targets);
   } finally {
-    await closeAll([image, ...targets.flatMap((target) => target.sinks)]);
+    const bases = targets.flatMap(({ base }) => (base === undefined ? [] : [base]));
+    await closeAll([image, ...bases, ...targets.flatMap((target) => target.sinks)]);
   }
 }
 

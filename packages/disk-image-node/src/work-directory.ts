@@ -1,15 +1,21 @@
 import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { ImageError } from '@diskmorph/disk-image';
 import { syncDirectory } from './checkpoint-files.ts';
 import { ioError } from './io-error.ts';
 
+/** Whether finished files are on the disk before they appear, or left to the operating system. */
+export type Durability = 'flushed' | 'cached';
+
 /** Where the files of a target grow under their final names until they are whole. */
 export interface WorkDirectory {
   readonly path: string;
   pathOf(fileName: string): string;
+  /** Removes what an earlier conversion may have left at these paths. */
+  clear(paths: readonly string[]): Promise<void>;
   /** Moves the finished files to where they belong, the one named last at the end, and removes the directory. */
-  commit(fileNames: readonly string[], targetDirectory: string): Promise<void>;
+  commit(fileNames: readonly string[], targetDirectory: string, durability: Durability): Promise<void>;
   /** Removes the directory with all that is in it; missing means done. */
   remove(): Promise<void>;
 }
@@ -38,15 +44,41 @@ function workDirectory(directory: string): WorkDirectory {
   return {
     path: directory,
     pathOf: (fileName) => path.join(directory, fileName),
-    async commit(fileNames, targetDirectory) {
+    async clear(paths) {
+      await Promise.all(paths.map((file) => rm(file, { force: true })));
+    },
+    async commit(fileNames, targetDirectory, durability) {
       try {
         for (const name of fileNames) await rename(path.join(directory, name), path.join(targetDirectory, name));
-        await syncDirectory(targetDirectory);
+        if (durability === 'flushed') await syncDirectory(targetDirectory);
       } catch (error) {
         throw ioError('Cannot move the finished image into place', error);
       }
       await remove();
     },
+    remove,
+  };
+}
+
+/** Where a target that is not resumed is written: beside it, or on the block device that it is. */
+export async function placeToWork(targetPath: string): Promise<WorkDirectory> {
+  return (await isDevice(targetPath)) ? deviceDirectory(targetPath) : temporaryWorkDirectory(targetPath);
+}
+
+/** True for a block device. */
+export async function isDevice(targetPath: string): Promise<boolean> {
+  return (await stat(targetPath).catch(() => undefined))?.isBlockDevice() === true;
+}
+
+/** For a target that is a block device: it is written where it is; what else is needed lies among the temporary files. */
+async function deviceDirectory(devicePath: string): Promise<WorkDirectory> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'diskmorph-device-'));
+  const remove = (): Promise<void> => rm(directory, { recursive: true, force: true });
+  return {
+    path: directory,
+    pathOf: (fileName) => (fileName === path.basename(devicePath) ? devicePath : path.join(directory, fileName)),
+    clear: async () => {},
+    commit: remove,
     remove,
   };
 }

@@ -1,65 +1,111 @@
 import { Worker } from 'node:worker_threads';
-import type { ChunkResult, CompareJob, CompareLaneRunner, LaneJob, LaneRunner } from '@diskmorph/disk-image';
-import { laneControl, throwIfAborted } from '@diskmorph/disk-image';
+import type {
+  ChunkResult,
+  CompareJob,
+  CompareLaneRunner,
+  DiskImage,
+  LaneJob,
+  LanePorts,
+  LaneRunner,
+} from '@diskmorph/disk-image';
+import { inlineCompareLanes, inlineLanes, laneControl, throwIfAborted } from '@diskmorph/disk-image';
 import type { ImageFile } from './image-file.ts';
+import type { Lanes } from './lane-count.ts';
 import type { LaneMessage } from './lane-message.ts';
 import { unpackError } from './lane-message.ts';
+import { turnsForOthers } from './lane-turns.ts';
 import type { LaneWork } from './lane-worker.ts';
 
 const WORKER_URL = new URL(import.meta.url.endsWith('.ts') ? './lane-worker.ts' : './lane-worker.js', import.meta.url);
 
-/** `count` threads that copy from `source` into files: for each layout of the job, one path for each of its files. */
-export function copyLanes(count: number, source: ImageFile, targetPaths: readonly (readonly string[])[]): LaneRunner {
+/** What the calling thread's own lane works with. */
+export type OwnLane = Pick<LanePorts, 'source' | 'targets' | 'codecs'>;
+
+/** What the threads open for themselves. */
+export interface CopiedFiles {
+  readonly source: ImageFile;
+  readonly targetPaths: readonly (readonly string[])[];
+  /** For each target what it stands on. */
+  readonly bases: readonly (ImageFile | undefined)[];
+}
+
+/** Lanes that copy from `source` into files: for each layout of the job, one path for each of its files. */
+export function copyLanes(lanes: Lanes, own: OwnLane, files: CopiedFiles): LaneRunner {
+  return bytesLanes(lanes, own, (job) => ({ kind: 'copy', job, ...files }));
+}
+
+/** Lanes that digest `source` over the job's size. */
+export function digestLanes(lanes: Lanes, own: OwnLane, source: ImageFile): LaneRunner {
+  return bytesLanes(lanes, own, (job) => ({ kind: 'digest', job, source }));
+}
+
+function bytesLanes(lanes: Lanes, own: OwnLane, workFor: (job: LaneJob) => LaneWork): LaneRunner {
+  if (!lanes.own && lanes.threads === 0) return inlineLanes(own);
   return async (job, onResults, signal) => {
-    await runThreads(count, { kind: 'copy', source, job, targetPaths }, { onResults, signal });
+    const ownRunner = inlineLanes({ ...own, pause: turnsForOthers() });
+    const ownLane = async (): Promise<undefined> => {
+      await ownRunner(job, onResults, signal);
+    };
+    const threads = threadLanes(lanes.threads, workFor(job), { onResults });
+    await runLanes(job, lanes.own ? [...threads, ownLane] : threads, signal);
   };
 }
 
-/** `count` threads that digest `source` over the job's size. */
-export function digestLanes(count: number, source: ImageFile): LaneRunner {
-  return async (job, onResults, signal) => {
-    await runThreads(count, { kind: 'digest', source, job }, { onResults, signal });
-  };
-}
-
-/** `count` threads that compare two images. */
-export function compareLanes(count: number, first: ImageFile, second: ImageFile): CompareLaneRunner {
+/** Lanes that compare two images. */
+export function compareLanes(
+  lanes: Lanes,
+  own: { readonly first: DiskImage; readonly second: DiskImage },
+  files: { readonly first: ImageFile; readonly second: ImageFile },
+): CompareLaneRunner {
+  if (!lanes.own && lanes.threads === 0) return inlineCompareLanes(own);
   return async (job, onChunks, signal) => {
-    const differences = await runThreads(count, { kind: 'compare', first, second, job }, { onChunks, signal });
+    const ownRunner = inlineCompareLanes({ ...own, pause: turnsForOthers() });
+    const ownLane = (): Promise<number | undefined> => ownRunner(job, onChunks, signal);
+    const threads = threadLanes(lanes.threads, { kind: 'compare', job, ...files }, { onChunks });
+    const differences = await runLanes(job, lanes.own ? [...threads, ownLane] : threads, signal);
     const found = differences.filter((difference) => difference !== undefined);
     return found.length === 0 ? undefined : Math.min(...found);
   };
 }
 
-interface ThreadListeners {
-  readonly onResults?: (results: readonly ChunkResult[]) => void;
-  readonly onChunks?: (chunks: number) => void;
-  readonly signal: AbortSignal | undefined;
-}
+/** One lane: works until nothing is left. */
+type RunningLane = () => Promise<number | undefined>;
 
-/** Starts the threads, returns when all have ended; the first failure stops the others and is thrown. */
-async function runThreads(count: number, work: LaneWork, listeners: ThreadListeners): Promise<(number | undefined)[]> {
-  throwIfAborted(listeners.signal);
-  const job: LaneJob | CompareJob = work.job;
+/** Starts the lanes, returns when all have ended; the first failure stops the others and is thrown. */
+async function runLanes(
+  job: LaneJob | CompareJob,
+  lanes: readonly RunningLane[],
+  signal: AbortSignal | undefined,
+): Promise<(number | undefined)[]> {
+  throwIfAborted(signal);
   const control = laneControl(job.control, job.map);
   const stop = (): void => control.stop();
-  listeners.signal?.addEventListener('abort', stop);
+  signal?.addEventListener('abort', stop);
   let failure: { readonly error: unknown } | undefined;
   try {
-    const lanes = Array.from({ length: count }, () =>
-      runThread(work, listeners).catch((error: unknown) => {
+    const running = lanes.map((lane) =>
+      lane().catch((error: unknown) => {
         failure ??= { error };
         stop();
         return undefined;
       }),
     );
-    const differences = await Promise.all(lanes);
-    throwIfAborted(listeners.signal);
+    const differences = await Promise.all(running);
+    throwIfAborted(signal);
     if (failure !== undefined) throw failure.error;
     return differences;
   } finally {
-    listeners.signal?.removeEventListener('abort', stop);
+    signal?.removeEventListener('abort', stop);
   }
+}
+
+interface ThreadListeners {
+  readonly onResults?: (results: readonly ChunkResult[]) => void;
+  readonly onChunks?: (chunks: number) => void;
+}
+
+function threadLanes(count: number, work: LaneWork, listeners: ThreadListeners): RunningLane[] {
+  return Array.from({ length: count }, () => () => runThread(work, listeners));
 }
 
 function runThread(work: LaneWork, listeners: ThreadListeners): Promise<number | undefined> {

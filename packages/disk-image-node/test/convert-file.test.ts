@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { ConversionReport, FileConversion } from '../src/index.ts';
+import type { ConversionReport, FileConversion, LaneChoice } from '../src/index.ts';
 import { compareFiles, convertFile, convertFiles, digestFile, verifyFile } from '../src/index.ts';
 import { writeSparseDisk } from './sparse-disk.ts';
 
@@ -77,6 +77,9 @@ describe.each(targets)('raw to %s %j', (format, options) => {
       await convertFile({ ...request(format, options, `threads.${format}`), workers });
       digests.add(await sha256(at(`threads.${format}`)));
     }
+    const both: LaneChoice = { workers: 2, callingThread: 'works' };
+    await convertFile({ ...request(format, options, `threads.${format}`), ...both });
+    digests.add(await sha256(at(`threads.${format}`)));
     expect(digests.size).toBe(1);
   });
 
@@ -122,6 +125,19 @@ describe.each(targets)('raw to %s %j', (format, options) => {
     await expect(cancelled).rejects.toMatchObject({ code: 'aborted' });
     expect((await readdir(folder)).filter((name) => name.startsWith('cancelled'))).toEqual([]);
   });
+});
+
+test('a conversion on the calling thread hears what happens in between', async () => {
+  const controller = new AbortController();
+  const cancelled = convertFile({
+    ...request('qcow2', { compression: 'zlib' }, 'heard.qcow2'),
+    workers: 1,
+    callingThread: 'works',
+    signal: controller.signal,
+    onProgress: () => setImmediate(() => controller.abort()),
+  });
+  await expect(cancelled).rejects.toMatchObject({ code: 'aborted' });
+  expect((await readdir(folder)).filter((name) => name.startsWith('heard'))).toEqual([]);
 });
 
 test.each([0, 2])('several targets from one read are what each alone would be (%i threads)', async (workers) => {

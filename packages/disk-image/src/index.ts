@@ -32,6 +32,7 @@ export * from './image/chain.ts';
 export * from './image/disk-image.ts';
 export type * from './image/editor.ts';
 export * from './image/extent.ts';
+export { extentsWithHoles } from './image/file-holes.ts';
 export * from './image/finding.ts';
 export * from './image/format.ts';
 export type { FormatName } from './image/format-name.ts';
