@@ -30,7 +30,10 @@ export interface FormatEditor {
   openGuest?(file: WritableImageFile, context: OpenContext): Promise<GuestWriter>;
   /** Names another backing image, or none, without looking at either: the guest bytes change with it. */
   changeBacking?(file: WritableImageFile, backing: ImageReference | undefined): Promise<void>;
-  /** Forgets all guest bytes of this layer, so that every one is the backing image's. Snapshots stay. */
+  /**
+   * Forgets all guest bytes of this layer, so that every one is the backing image's. Snapshots stay. Bitmaps do not
+   * record it: what the backing image was given before is not a change to those who read through this layer.
+   */
   empty?(file: WritableImageFile): Promise<void>;
   /** Mends what a check finds. `leaks` only gives lost space back; `all` also mends corruption. */
   repair?(file: WritableImageFile, scope: RepairScope): Promise<RepairReport>;
@@ -82,8 +85,20 @@ export interface BitmapEditor {
   enable(file: WritableImageFile, name: string): Promise<void>;
   /** From now on the bitmap records nothing. */
   disable(file: WritableImageFile, name: string): Promise<void>;
-  /** Adds the bits of bitmap `from`, of the same file, to bitmap `into`. */
-  merge(file: WritableImageFile, into: string, from: string): Promise<void>;
+  /** Adds the bits of bitmap `from` to bitmap `into`. Throws `out_of_bounds` for disks of different sizes. */
+  merge(file: WritableImageFile, into: string, from: BitmapOrigin): Promise<void>;
+  /**
+   * Adds copies of bitmaps of another image of the same format and disk size: names, granularities, states and bits, all
+   * of them at once. Throws `out_of_bounds` for taken names and for disks of different sizes.
+   */
+  copy(file: WritableImageFile, source: ByteSource, names: readonly string[]): Promise<void>;
+}
+
+/** A bitmap whose bits are read. */
+export interface BitmapOrigin {
+  readonly name: string;
+  /** Another image of the same format that has it; the changed file itself when absent. */
+  readonly source?: ByteSource;
 }
 
 /** A bitmap to be made. */

@@ -4,6 +4,7 @@ import { asksForHelp, readCreateOptions } from '../create/given-create-options.t
 import { allOptions } from '../create/option-table.ts';
 import { Failure, reasonOf, usageFailure } from '../failure.ts';
 import { findDriver, qemuName } from '../format-names.ts';
+import { listedBitmaps, refuseInconsistent } from '../image/bitmap-list.ts';
 import { examineImage, imageFile, knownImage } from '../image/image-source.ts';
 import { readImageName } from '../image/location.ts';
 import { withWritableFile } from '../image/writable-file.ts';
@@ -42,7 +43,7 @@ export async function amend(args: readonly string[]): Promise<number> {
   const [name, ...more] = line.operands;
   if (name === undefined || more.length > 0) throw usageFailure('Expecting one image file name');
   const image = await knownImage(readImageName(name, { asOptions: line.has('image-opts'), format: line.value('f') }));
-  await examineImage(image);
+  const { info } = await examineImage(image);
   const driver = qemuName(image.format.name);
   const edit = image.format.editor?.amend;
   if (edit === undefined) throw new Failure(`Format driver '${driver}' does not support option amendment`);
@@ -57,6 +58,7 @@ export async function amend(args: readonly string[]): Promise<number> {
   }
   const progress = progressText(line.has('p') && !line.has('q'));
   try {
+    if (values.has('size')) for (const bitmap of listedBitmaps(info)) refuseInconsistent(bitmap);
     await withWritableFile(imageFile(image).path, image.location.given, (file) =>
       edit(file, Object.fromEntries(values)),
     );

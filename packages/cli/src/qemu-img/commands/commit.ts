@@ -4,6 +4,7 @@ import type { OptionSpec } from '../arguments/getopt.ts';
 import { checkCacheMode, readCommandLine } from '../arguments/given-options.ts';
 import { malformedSize, parseByteCount } from '../arguments/size.ts';
 import { Failure, reasonOf, usageFailure } from '../failure.ts';
+import { listedBitmaps } from '../image/bitmap-list.ts';
 import { knownImage } from '../image/image-source.ts';
 import type { Layer } from '../image/layers.ts';
 import { closeLayers, openLayers } from '../image/layers.ts';
@@ -81,6 +82,12 @@ async function growBase(layers: readonly Layer[], depth: number): Promise<void> 
   const virtualSize = alignUp(layers[0]?.disk.virtualSize ?? 0, SECTOR_SIZE);
   if (base === undefined || base.disk.virtualSize >= virtualSize) return;
   const { format, location } = base.image;
+  const broken = listedBitmaps(base.disk.info).find(({ inconsistent }) => inconsistent);
+  if (broken !== undefined) {
+    throw new Failure(
+      `Block job failed: Operation not supported: bitmap '${broken.name}' of the backing image is inconsistent`,
+    );
+  }
   const resize = format.editor?.resize;
   await withWritableFile(location.path, location.given, async (file) => {
     if (format.name === 'raw') await file.sink.truncate(virtualSize);

@@ -6,6 +6,7 @@ import { couldNotOpen, Failure } from '../failure.ts';
 import { openGuestDisk } from '../image/image-source.ts';
 import { fromName } from '../image/location.ts';
 import type { ProgressText } from '../text/progress.ts';
+import { checkRoomForBitmaps, copyBitmaps } from './convert-bitmaps.ts';
 import type { ConvertJob } from './convert.ts';
 import type { GuestTarget } from './copy-guest.ts';
 import { copyGuest } from './copy-guest.ts';
@@ -13,7 +14,7 @@ import { withGuestWriter } from './guest-writer.ts';
 
 /** `convert -n`: the guest bytes go into an image or device that is there; its size stays. */
 export async function convertIntoExisting(job: ConvertJob, progress: ProgressText): Promise<void> {
-  const { line, format, target, targetPath } = job;
+  const { line, format, target, targetPath, bitmaps } = job;
   const source = await openImageFile(job.source);
   try {
     const location = { ...fromName(targetPath), given: target, format: format.name };
@@ -23,6 +24,7 @@ export async function convertIntoExisting(job: ConvertJob, progress: ProgressTex
       throw new Failure('Cannot use --target-is-zero when the destination image has a backing file');
     }
     if (existing.virtualSize < source.virtualSize) throw new Failure('output file is smaller than input file');
+    if (bitmaps !== undefined) checkRoomForBitmaps(bitmaps, { location, format }, existing.info);
     const request = {
       source,
       targetIsZero: line.has('target-is-zero'),
@@ -34,6 +36,7 @@ export async function convertIntoExisting(job: ConvertJob, progress: ProgressTex
       await withGuestWriter({ location, format }, async (writer) => {
         await copyGuest({ ...request, target: writer, unitSize: writer.unitSize });
       });
+      if (bitmaps !== undefined) await copyBitmaps(bitmaps, targetPath, { format });
     }
   } finally {
     await source.close();

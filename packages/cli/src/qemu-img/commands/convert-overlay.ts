@@ -5,6 +5,7 @@ import { openBacking } from '../create/backing-image.ts';
 import { fromName } from '../image/location.ts';
 import type { ProgressText } from '../text/progress.ts';
 import { changeBacking } from './change-backing.ts';
+import { copyBitmaps } from './convert-bitmaps.ts';
 import type { ConvertJob } from './convert.ts';
 import { backingName, settleTarget } from './convert.ts';
 import { writeDifferences } from './write-differences.ts';
@@ -39,6 +40,7 @@ export async function convertOverlay(job: ConvertJob, progress: ProgressText): P
             onPercent: (percent) => progress.update(percent),
           });
         });
+        if (job.bitmaps !== undefined) await copyBitmaps(job.bitmaps, made, { format });
       },
     });
   } finally {

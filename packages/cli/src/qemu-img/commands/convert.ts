@@ -22,6 +22,8 @@ import { fromName, readImageName } from '../image/location.ts';
 import { chooseSnapshot, readSnapshotChoice } from '../image/snapshot-choice.ts';
 import { note, out } from '../text/output.ts';
 import { progressText } from '../text/progress.ts';
+import type { BitmapCopy } from './convert-bitmaps.ts';
+import { bitmapsToCopy, copyBitmaps, lacksBitmaps } from './convert-bitmaps.ts';
 import { convertIntoExisting, convertOntoDevice } from './convert-into-existing.ts';
 import { convertOverlay } from './convert-overlay.ts';
 
@@ -64,6 +66,8 @@ export interface ConvertJob {
   readonly targetPath: string;
   readonly values: CreateValues;
   readonly request: WriterRequest;
+  /** With `--bitmaps`. */
+  readonly bitmaps: BitmapCopy | undefined;
   /** True when threads may be used. */
   readonly threads: boolean;
 }
@@ -168,7 +172,9 @@ async function prepare(line: CommandLine, { names, target, driver }: Names): Pro
   if (format.writer === undefined) throw new Failure(`Format driver '${driver}' does not support image creation`);
   const values = readCreateOptions(driver, line.values('o'), '');
   checkTarget(line, driver, values);
-  if (line.has('bitmaps')) await checkBitmaps(driver, sources);
+  const broken = line.has('skip-broken-bitmaps') ? 'skip' : 'refuse';
+  const bitmaps = line.has('bitmaps') ? await bitmapsToCopy(sources, broken) : undefined;
+  if (bitmaps !== undefined && !canTakeBitmaps(driver, values)) throw lacksBitmaps(format);
   const request = writerRequest(format, values, {
     compressed: line.has('c'),
     fullyAllocated: parseByteCount(line.value('S') ?? '4k') === 0n,
@@ -178,7 +184,7 @@ async function prepare(line: CommandLine, { names, target, driver }: Names): Pro
   const targetPath = line.has('target-image-opts')
     ? readImageName(target, { asOptions: true, format: undefined }).path
     : fromName(target).path;
-  return { line, sources, source, format, target, targetPath, values, request, threads };
+  return { line, sources, source, format, target, targetPath, values, request, bitmaps, threads };
 }
 
 function checkTarget(line: CommandLine, driver: string, values: CreateValues): void {
@@ -195,12 +201,9 @@ function checkTarget(line: CommandLine, driver: string, values: CreateValues): v
 /** Formats whose images can stand on a backing image that is named when they are made. */
 const OVERLAY_FORMATS: ReadonlySet<string> = new Set(['qcow2']);
 
-async function checkBitmaps(driver: string, sources: readonly KnownImage[]): Promise<void> {
-  if (driver !== 'qcow2') throw new Failure(`Format driver '${driver}' does not support bitmaps`);
-  const first = sources[0];
-  if (first === undefined || first.format.name !== 'qcow2') throw new Failure('Source lacks bitmap support');
-  const { info } = await examineImage(first);
-  if ('bitmaps' in info.details) throw new Failure('Bitmaps cannot be copied; convert without --bitmaps');
+/** Whether a new image can have bitmaps. */
+function canTakeBitmaps(driver: string, values: CreateValues): boolean {
+  return driver === 'qcow2' && values.get('compat') !== '0.10' && values.get('compat') !== 'v2';
 }
 
 async function sourceFile(
@@ -242,10 +245,10 @@ const WITHOUT_IDENTIFIERS: ReadonlySet<string> = new Set(['raw', 'qcow2']);
 
 /** Converts into a file that appears when it is whole. `onPercent` hears of progress. */
 export async function convertIntoNew(
-  job: Pick<ConvertJob, 'source' | 'format' | 'target' | 'targetPath' | 'request' | 'threads'>,
+  job: Pick<ConvertJob, 'source' | 'format' | 'target' | 'targetPath' | 'request' | 'bitmaps' | 'threads'>,
   onPercent: (percent: number) => void,
 ): Promise<void> {
-  const { source, format, target, request } = job;
+  const { source, format, target, request, bitmaps } = job;
   const driver = qemuName(format.name);
   const { path, before } = await settleTarget(job.targetPath, `${target}: error while converting ${driver}:`);
   if (before?.isBlockDevice() === true) {
@@ -269,6 +272,7 @@ export async function convertIntoNew(
       onProgress: ({ phase, percent }) => {
         if (phase === 'copy') onPercent(percent);
       },
+      ...(bitmaps === undefined ? {} : { adjust: ([made = '']) => copyBitmaps(bitmaps, made, { format }) }),
     });
     if (request.allocateFile) for (const file of report.files) await allocateHoles(file.path);
     if (before !== undefined) await restoreOwner(path, before);

@@ -20,24 +20,49 @@ export interface CopyRequest {
 }
 
 const MIN_PIECE_SIZE = 256 * 1024;
+/** Zeros are looked for in blocks of this size, or of a unit where that is larger. */
+const MIN_BLOCK_SIZE = 4096;
 
 /**
- * Copies every guest byte of the source over the target, in pieces. Zeros are left out where the target is zero already.
- * The last piece ends with the disk.
+ * Copies every guest byte of the source over the target, in pieces. Zeros are left out where the target is zero already,
+ * so that bitmaps of the target record no more than is written. The last piece ends with the disk.
  */
 export async function copyGuest(request: CopyRequest): Promise<void> {
   const { source, target, targetIsZero } = request;
   const pieceSize = Math.max(MIN_PIECE_SIZE, request.unitSize);
+  const blockSize = Math.max(MIN_BLOCK_SIZE, request.unitSize);
   const buffer = new Uint8Array(pieceSize);
   for (let offset = 0; offset < source.virtualSize; offset += pieceSize) {
     const length = Math.min(pieceSize, source.virtualSize - offset);
     const bytes = buffer.subarray(0, length);
     const hasData = await holdsData(source, offset, length);
     if (hasData) await source.read(offset, bytes);
-    if (hasData && !request.isZero(bytes)) await target.write(offset, bytes);
-    else if (!targetIsZero) await target.zero(offset, length);
+    const runs = hasData ? zeroRuns(bytes, blockSize, request.isZero) : [{ start: 0, end: length, isZero: true }];
+    for (const { start, end, isZero } of runs) {
+      if (!isZero) await target.write(offset + start, bytes.subarray(start, end));
+      else if (!targetIsZero) await target.zero(offset + start, end - start);
+    }
     request.onPercent(((offset + length) / source.virtualSize) * 100);
   }
+}
+
+/** Neighbouring blocks that are alike in being zeros or not. */
+interface BlockRun {
+  readonly start: number;
+  end: number;
+  readonly isZero: boolean;
+}
+
+function zeroRuns(bytes: Uint8Array, blockSize: number, isZeroBlock: CopyRequest['isZero']): readonly BlockRun[] {
+  const runs: BlockRun[] = [];
+  for (let start = 0; start < bytes.length; start += blockSize) {
+    const end = Math.min(start + blockSize, bytes.length);
+    const isZero = isZeroBlock(bytes.subarray(start, end));
+    const last = runs.at(-1);
+    if (last?.isZero === isZero) last.end = end;
+    else runs.push({ start, end, isZero });
+  }
+  return runs;
 }
 
 async function holdsData(source: DiskImage, offset: number, length: number): Promise<boolean> {

@@ -43,6 +43,7 @@ export async function dd(args: readonly string[]): Promise<number> {
       target: output,
       targetPath: fromName(output).path,
       request: writerRequest(format, new Map(), { compressed: false, fullyAllocated: false, refuse }),
+      bitmaps: undefined,
       threads: true,
     },
     () => {},

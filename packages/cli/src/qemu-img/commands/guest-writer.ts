@@ -6,7 +6,10 @@ import { qemuName } from '../format-names.ts';
 import type { KnownImage } from '../image/image-source.ts';
 import { withWritableFile } from '../image/writable-file.ts';
 
-/** Opens the guest disk of one image for writing, calls `write`, and brings all to stable storage. */
+/**
+ * Opens the guest disk of one image for writing, calls `write`, and brings all to stable storage. When `write` fails,
+ * what it has written stays, and the image is closed as properly as can be.
+ */
 export async function withGuestWriter(
   { location, format }: KnownImage,
   write: (writer: GuestWriter) => Promise<void>,
@@ -17,7 +20,12 @@ export async function withGuestWriter(
   }
   await withWritableFile(location.path, location.given, async (file) => {
     const writer = await openGuest(file, { codecs: nodeCodecs(), references: denyReferences });
-    await write(writer);
+    try {
+      await write(writer);
+    } catch (error) {
+      await writer.finish().catch(() => undefined);
+      throw error;
+    }
     await writer.finish();
   });
 }

@@ -6,6 +6,7 @@ import { readCommandLine } from '../arguments/given-options.ts';
 import { parseByteCount } from '../arguments/size.ts';
 import { allocateHoles } from '../create/allocate-holes.ts';
 import { couldNotOpen, Failure, reasonOf, usageFailure } from '../failure.ts';
+import { listedBitmaps, refuseInconsistent } from '../image/bitmap-list.ts';
 import type { KnownImage } from '../image/image-source.ts';
 import { examineImage, knownImage } from '../image/image-source.ts';
 import { readImageName } from '../image/location.ts';
@@ -44,6 +45,7 @@ export async function resize(args: readonly string[]): Promise<number> {
     throw new Failure('Preallocation can only be used for growing images');
   }
   if (virtualSize < current && !line.has('shrink')) throw needsShrink();
+  for (const bitmap of listedBitmaps(info)) refuseInconsistent(bitmap);
   const shrink = line.has('shrink') ? 'allow' : 'refuse';
   await change(image, { virtualSize, shrink, preallocation });
   if (!line.has('q')) out('Image resized.\n');

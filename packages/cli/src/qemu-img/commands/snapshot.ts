@@ -4,6 +4,7 @@ import type { OptionSpec } from '../arguments/getopt.ts';
 import type { CommandLine } from '../arguments/given-options.ts';
 import { readCommandLine } from '../arguments/given-options.ts';
 import { Failure, reasonOf, usageFailure } from '../failure.ts';
+import { listedBitmaps } from '../image/bitmap-list.ts';
 import type { KnownImage } from '../image/image-source.ts';
 import { examineImage, knownImage } from '../image/image-source.ts';
 import { readImageName } from '../image/location.ts';
@@ -34,7 +35,14 @@ export async function snapshot(args: readonly string[]): Promise<number> {
   const image = await knownImage(readImageName(name, { asOptions: line.has('image-opts'), format: undefined }));
   const { info } = await examineImage(image);
   if (line.has('l')) out(snapshotTable(info.snapshots));
-  else if (actions === 1) await change(line, image);
+  else if (actions === 1) {
+    const applied = line.value('a');
+    // As qemu-img: bitmaps would say nothing of what going back changes.
+    if (applied !== undefined && listedBitmaps(info).length > 0) {
+      throw new Failure(`Could not apply snapshot '${applied}': Device has active dirty bitmaps`);
+    }
+    await change(line, image);
+  }
   return 0;
 }
 

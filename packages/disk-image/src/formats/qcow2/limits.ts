@@ -54,3 +54,5 @@ export const REFCOUNT_CACHE_SIZE: number = 16 * 2 ** 20;
 export const MAX_FREED_RUNS: number = 65536;
 /** Most clusters behind the end of the file that refcounts may count; a search for free ones looks at each. */
 export const MAX_COUNTED_BEHIND_END: number = 2 ** 24;
+/** Most ranges of written guest bytes that are remembered before they become bits of bitmaps. */
+export const MAX_RECORDED_RUNS: number = 65536;

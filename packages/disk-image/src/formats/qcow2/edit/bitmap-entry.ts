@@ -1,12 +1,15 @@
+import type { ByteSource } from '../../../bytes/byte-source.ts';
 import { readBytes } from '../../../bytes/byte-source.ts';
 import { alignUp } from '../../../bytes/numbers.ts';
 import type { BitmapInfo } from '../bitmap-directory.ts';
+import { bitmapsAreConsistent } from '../bitmap-directory.ts';
 import { AUTOCLEAR } from '../header.ts';
 import { BITMAPS } from '../header-extension.ts';
 import { qcow2Error } from '../qcow2-error.ts';
 import type { TableWords } from '../table-words.ts';
 import { readTableWords } from '../table-words.ts';
 import { MAX_BITMAP_TABLE_SIZE } from '../limits.ts';
+import type { Metadata } from '../metadata.ts';
 import { tableFault, faultError } from '../fault.ts';
 import type { EditedImage } from './edited-image.ts';
 import type { ExtensionDraft, HeaderChange } from './header-switch.ts';
@@ -19,8 +22,14 @@ const FLAG_AUTO = 2;
 const TYPE_DIRTY_TRACKING = 1;
 const EXTENSION_LENGTH = 24;
 
+/** An image whose bitmaps are read. */
+export interface BitmapImage {
+  readonly file: { readonly source: ByteSource };
+  readonly metadata: Metadata;
+}
+
 /** The bitmap table in memory: where the clusters of its bits lie. */
-export async function readBitmapTable(image: EditedImage, bitmap: BitmapInfo): Promise<TableWords> {
+export async function readBitmapTable(image: BitmapImage, bitmap: BitmapInfo): Promise<TableWords> {
   const place = {
     structure: 'bitmap table',
     hostOffset: bitmap.tableOffset,
@@ -63,6 +72,15 @@ export function bitmapTableSize(virtualSize: number, granularity: number, cluste
   return Math.max(1, Math.ceil(Math.ceil(virtualSize / granularity) / (clusterSize * 8)));
 }
 
+/** The same for a table that is to be written. Throws `out_of_bounds` when it would be too large. */
+export function newTableSize(virtualSize: number, granularity: number, clusterSize: number): number {
+  const tableSize = bitmapTableSize(virtualSize, granularity, clusterSize);
+  if (tableSize * 8 <= MAX_BITMAP_TABLE_SIZE) return tableSize;
+  throw qcow2Error('out_of_bounds', 'The bitmap would be too large; choose a larger granularity', {
+    structure: 'bitmap table',
+  });
+}
+
 /**
  * Writes a directory of these bitmaps to a new place, frees the present one, and gives what the header must say: the
  * extension, none without bitmaps, and the autoclear bit that says they are up to date.
@@ -72,7 +90,8 @@ export async function replaceBitmapDirectory(
   bitmaps: readonly BitmapInfo[],
 ): Promise<Pick<HeaderChange, 'extensions'> & { readonly autoclearFeatures: bigint }> {
   const { extensions, header, geometry } = change.image.metadata;
-  const old = extensions.bitmaps;
+  // An outdated directory may lie where something else is by now: it is left as a leak.
+  const old = bitmapsAreConsistent(header) ? extensions.bitmaps : undefined;
   if (old !== undefined) await change.change(old.directoryOffset, old.directorySize, -1);
   const others: readonly ExtensionDraft[] = extensions.all.filter((extension) => extension.type !== BITMAPS);
   if (bitmaps.length === 0) {
@@ -121,21 +140,17 @@ function encodeEntry(bitmap: BitmapInfo): Uint8Array {
 }
 
 /**
- * The bitmaps of the image. Throws `unsupported` when they are outdated, which no change of them can mend, and for
- * entries of a type, with flags or with extra data that are not known, which a new directory would lose.
+ * The bitmaps of the image, none when they are outdated. Throws `unsupported` for entries of a type, with flags or with
+ * extra data that are not known, which a new directory would lose.
  */
 export async function currentBitmaps(image: EditedImage): Promise<readonly BitmapInfo[]> {
-  const { bitmaps, header } = image.metadata;
-  if (bitmaps.length > 0 && (header.autoclearFeatures & AUTOCLEAR.bitmaps) === 0n) {
-    throw unsupported('A program that does not know bitmaps has changed the image: all are outdated and cannot change');
-  }
   await refuseUnknownEntries(image);
-  return bitmaps;
+  return image.metadata.bitmaps;
 }
 
 async function refuseUnknownEntries(image: EditedImage): Promise<void> {
   const place = image.metadata.extensions.bitmaps;
-  if (place === undefined) return;
+  if (place === undefined || !bitmapsAreConsistent(image.metadata.header)) return;
   const directory = await readBytes(image.file.source, place.directoryOffset, place.directorySize);
   const view = new DataView(directory.buffer);
   for (let at = 0; at + FIXED_LENGTH <= directory.length;) {
@@ -144,6 +159,22 @@ async function refuseUnknownEntries(image: EditedImage): Promise<void> {
     if (!known || view.getUint32(at + 20) !== 0) throw unsupported('A bitmap is of a kind that is not known');
     at += alignUp(FIXED_LENGTH + view.getUint16(at + 18), 8);
   }
+}
+
+/** The bitmap of that name. Throws `out_of_bounds` when there is none. */
+export function findBitmap(bitmaps: readonly BitmapInfo[], name: string): BitmapInfo {
+  const found = bitmaps.find((bitmap) => bitmap.name === name);
+  if (found !== undefined) return found;
+  throw qcow2Error('out_of_bounds', `The image has no bitmap ${JSON.stringify(name)}`, {
+    structure: 'bitmap directory',
+  });
+}
+
+/** Throws `unsupported` for a bitmap that is marked as in use: what it says cannot be trusted. */
+export function refuseInconsistent(bitmap: BitmapInfo): void {
+  if (!bitmap.inUse) return;
+  const name = JSON.stringify(bitmap.name);
+  throw unsupported(`The bitmap ${name} was not saved correctly; it can only be removed`);
 }
 
 /** QEMU cannot open an empty disk with a bitmap: it wants a table of no entries, and allows none such. */

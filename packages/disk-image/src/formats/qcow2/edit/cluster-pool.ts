@@ -1,4 +1,5 @@
 import { assert } from '../../../errors.ts';
+import type { WriteRecorder } from './bitmap-recorder.ts';
 import type { EditedImage } from './edited-image.ts';
 import { transaction } from './transaction.ts';
 
@@ -21,14 +22,17 @@ export interface ClusterPool {
   readonly remaining: number;
   /** The next cluster; those taken one after another mostly follow each other. */
   take(): number;
-  /** Counts `dropped` as free and fills the pool, in one switch of the header. Nothing refers to `dropped` any more. */
+  /**
+   * Counts `dropped` as free and fills the pool, in one switch of the header, which also opens the recorder. Nothing
+   * refers to `dropped` any more.
+   */
   refill(dropped: readonly DroppedSpan[]): Promise<void>;
-  /** Counts `dropped` and what is left as free. */
+  /** Counts `dropped` and what is left as free, and closes the recorder, in one switch of the header. */
   close(dropped: readonly DroppedSpan[]): Promise<void>;
 }
 
-/** A pool that is empty. */
-export function clusterPool(image: EditedImage): ClusterPool {
+/** A pool that is empty. Before anything can be taken from it, `recorder` is open. */
+export function clusterPool(image: EditedImage, recorder: WriteRecorder): ClusterPool {
   const { clusterSize } = image.metadata.geometry;
   const size = Math.max(MIN_POOL_CLUSTERS, Math.ceil(POOL_SIZE / clusterSize));
   let current = image;
@@ -36,7 +40,7 @@ export function clusterPool(image: EditedImage): ClusterPool {
   let end = 0;
 
   const settle = async (dropped: readonly DroppedSpan[], keep: 'refill' | 'close'): Promise<void> => {
-    const isIdle = keep === 'close' && dropped.length === 0 && next === end;
+    const isIdle = keep === 'close' && dropped.length === 0 && next === end && !recorder.isOpen;
     if (isIdle) return;
     const change = await transaction(current);
     for (const span of dropped) await change.change(span.hostOffset, span.length, -1);
@@ -44,7 +48,7 @@ export function clusterPool(image: EditedImage): ClusterPool {
     if (next < end) await change.change(next, end - next, -1);
     next = keep === 'refill' ? await change.allocate(size * clusterSize) : 0;
     end = keep === 'refill' ? next + size * clusterSize : 0;
-    current = await change.commit({ fields: {} });
+    current = await change.commit(await recorder.settle(change, keep));
   };
 
   return {

@@ -1,6 +1,5 @@
 import type { WritableImageFile } from '../../../image/editor.ts';
 import { neededL1Entries } from '../cluster-geometry.ts';
-import { refuseRecordingBitmaps } from './bitmap-consistency.ts';
 import { openForChange } from './edited-image.ts';
 import { changeMapping, readActiveL1, replaceActiveL1 } from './mapping-change.ts';
 import { repairDirty } from './repair.ts';
@@ -9,7 +8,6 @@ import { transaction } from './transaction.ts';
 /** Takes every cluster of the guest disk away, so that it reads as the backing image does. Snapshots keep theirs. */
 export async function emptyQcow2(file: WritableImageFile): Promise<void> {
   const image = await openForChange(file, { externalData: 'refused', repair: repairDirty });
-  refuseRecordingBitmaps(image, 'emptying the image');
   const { header, geometry } = image.metadata;
   const change = await transaction(image);
   await changeMapping(change, await readActiveL1(image), -1);

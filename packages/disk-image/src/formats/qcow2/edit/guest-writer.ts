@@ -8,7 +8,8 @@ import { l1EntryCopied, l2TableOffset } from '../l1-table.ts';
 import type { L2Table } from '../l2-table.ts';
 import { readL2Table } from '../l2-table.ts';
 import { qcow2Error } from '../qcow2-error.ts';
-import { refuseRecordingBitmaps } from './bitmap-consistency.ts';
+import type { WriteRecorder } from './bitmap-recorder.ts';
+import { writeRecorder } from './bitmap-recorder.ts';
 import type { ClusterPool, DroppedSpan } from './cluster-pool.ts';
 import { clusterPool } from './cluster-pool.ts';
 import type { EditedImage } from './edited-image.ts';
@@ -44,6 +45,7 @@ interface WriterState {
   readonly image: EditedImage;
   readonly l1: L1Table;
   readonly pool: ClusterPool;
+  readonly recorder: WriteRecorder;
   readonly changed: Map<number, ChangedTable>;
   readonly tables: Map<number, ChangedTable>;
   readonly dropped: DroppedSpan[];
@@ -53,17 +55,19 @@ interface WriterState {
 
 /**
  * Opens the guest disk for writing whole clusters. Clusters that are this disk's alone are overwritten; others get a new
- * place: counted first, written and flushed, then referred to, and only then is the old place counted as free.
+ * place: counted first, written and flushed, then referred to, and only then is the old place counted as free. Bitmaps
+ * that record writes get their bits when the writer is finished.
  */
 export async function openQcow2Guest(file: WritableImageFile): Promise<GuestWriter> {
   const image = await withoutUnknownAutoclear(
     await openForChange(file, { externalData: 'refused', repair: repairDirty }),
   );
-  refuseRecordingBitmaps(image, 'what is written');
+  const recorder = await writeRecorder(image);
   const state: WriterState = {
     image,
     l1: await readActiveL1(image),
-    pool: clusterPool(image),
+    pool: clusterPool(image, recorder),
+    recorder,
     changed: new Map(),
     tables: new Map(),
     dropped: [],
@@ -85,10 +89,12 @@ export async function openQcow2Guest(file: WritableImageFile): Promise<GuestWrit
     unitSize: clusterSize,
     async write(offset, bytes) {
       checkUnits(offset, bytes.length);
+      state.recorder.record(offset, bytes.length);
       await writeClusters(state, offset, bytes);
     },
     async zero(offset, length) {
       checkUnits(offset, length);
+      state.recorder.record(offset, length);
       for (let at = offset; at < offset + length; at += clusterSize) await zeroCluster(state, at);
     },
     async finish() {
@@ -209,7 +215,7 @@ function markChanged(state: WriterState, loaded: ChangedTable, index: number): v
 async function makeRoom(state: WriterState, clusters: number): Promise<void> {
   const { clusterSize, l2Entries } = state.image.metadata.geometry;
   const isPoolLow = state.pool.remaining < state.newTables + clusters + Math.ceil(clusters / l2Entries) + 1;
-  if (!isPoolLow && state.tables.size * clusterSize <= MAX_CHANGED_TABLES_SIZE) return;
+  if (!isPoolLow && !state.recorder.isFull && state.tables.size * clusterSize <= MAX_CHANGED_TABLES_SIZE) return;
   await publish(state);
   await state.pool.refill(state.dropped.splice(0));
 }
