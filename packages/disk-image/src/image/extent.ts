@@ -12,7 +12,7 @@ export interface Extent {
   readonly length: number;
   readonly state: ExtentState;
   readonly compressed: boolean;
-  /** Byte offset in the image file when the bytes are stored verbatim there; for `zero`, space kept for them. */
+  /** Byte offset in the image file when the bytes are stored verbatim there; for `zero` and `absent`, space kept for them. */
   readonly hostOffset?: number;
   /** The name of the file that `hostOffset` counts in, as the header has it; absent for the image's own file. */
   readonly hostFile?: string;

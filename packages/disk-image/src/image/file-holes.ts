@@ -5,7 +5,10 @@ import type { Extent } from './extent.ts';
  * The extents with those parts as `zero` that lie in holes of the file: for formats that give every guest byte its place
  * in advance, so that tables alone cannot tell which parts were ever written. Sources that know no holes change nothing.
  */
-export async function* extentsWithHoles(source: ByteSource, extents: AsyncIterable<Extent>): AsyncGenerator<Extent> {
+export async function* extentsWithHoles(
+  source: ByteSource,
+  extents: AsyncIterable<Extent> | Iterable<Extent>,
+): AsyncGenerator<Extent> {
   for await (const extent of extents) {
     if (extent.state !== 'data' || extent.hostOffset === undefined || source.holes === undefined) yield extent;
     else yield* splitAtHoles(source.holes, extent, extent.hostOffset);

@@ -1,7 +1,8 @@
-import type { Extent, GuestRange } from '@diskmorph/disk-image';
-import { alignUp } from '@diskmorph/disk-image';
+import type { ByteSource, Extent, GuestRange } from '@diskmorph/disk-image';
+import { alignUp, extentsWithHoles } from '@diskmorph/disk-image';
 import { referencedPath } from './image-source.ts';
 import type { Layer } from './layers.ts';
+import { openSparseFile } from './sparse-file.ts';
 
 /** What qemu-img says about a run of guest bytes. */
 export interface BlockStatus {
@@ -34,10 +35,25 @@ export function countedSize(layers: readonly Layer[]): number {
   return alignUp(layers[0]?.disk.virtualSize ?? 0, SECTOR_SIZE);
 }
 
+/** A layer, and its file where holes of the file are zeros of the guest. */
+interface LookedAtLayer extends Layer {
+  readonly sparseFile: ByteSource | undefined;
+}
+
 /** The status of every byte in the range in order, neighbours of one kind together. */
 export async function* blockStatus(layers: readonly Layer[], range: GuestRange): AsyncGenerator<BlockStatus> {
+  const looked: LookedAtLayer[] = [];
+  try {
+    for (const layer of layers) looked.push({ ...layer, sparseFile: await openSparseFile(layer) });
+    yield* joinedStatus(layerStatus(looked, 0, range));
+  } finally {
+    await Promise.all(looked.map(({ sparseFile }) => sparseFile?.close()));
+  }
+}
+
+async function* joinedStatus(statuses: AsyncIterable<BlockStatus>): AsyncGenerator<BlockStatus> {
   let pending: BlockStatus | undefined;
-  for await (const status of layerStatus(layers, 0, range)) {
+  for await (const status of statuses) {
     if (pending !== undefined && continues(pending, status)) {
       pending = { ...pending, length: pending.length + status.length };
       continue;
@@ -59,7 +75,11 @@ function continues(first: BlockStatus, second: BlockStatus): boolean {
   return first.offset === undefined || first.offset + first.length === second.offset;
 }
 
-async function* layerStatus(layers: readonly Layer[], depth: number, range: GuestRange): AsyncGenerator<BlockStatus> {
+async function* layerStatus(
+  layers: readonly LookedAtLayer[],
+  depth: number,
+  range: GuestRange,
+): AsyncGenerator<BlockStatus> {
   const layer = layers[depth];
   if (layer === undefined) return;
   for await (const extent of layerExtents(layer, range)) {
@@ -69,13 +89,24 @@ async function* layerStatus(layers: readonly Layer[], depth: number, range: Gues
       const inside = Math.max(0, Math.min(extent.length, alignUp(below.disk.virtualSize, SECTOR_SIZE) - extent.offset));
       if (inside > 0) yield* layerStatus(layers, depth + 1, { offset: extent.offset, length: inside });
       if (inside < extent.length) {
-        yield statusOf(layer, depth, { ...extent, offset: extent.offset + inside, length: extent.length - inside });
+        yield statusOf(layer, depth, withoutStart(extent, inside));
       }
     }
   }
 }
 
-async function* layerExtents({ disk, driver, image }: Layer, range: GuestRange): AsyncGenerator<Extent> {
+function withoutStart(extent: FoundExtent, length: number): FoundExtent {
+  const rest = { ...extent, offset: extent.offset + length, length: extent.length - length };
+  return extent.hostOffset === undefined ? rest : { ...rest, hostOffset: extent.hostOffset + length };
+}
+
+/** An extent, and whether it is stored data that a hole of the file stands for. */
+interface FoundExtent extends Extent {
+  readonly isHole?: boolean;
+}
+
+async function* layerExtents(layer: LookedAtLayer, range: GuestRange): AsyncGenerator<FoundExtent> {
+  const { disk, driver, image, sparseFile } = layer;
   if (WITHOUT_MAP.has(driver)) {
     yield { ...range, state: 'data', compressed: false };
     return;
@@ -85,9 +116,10 @@ async function* layerExtents({ disk, driver, image }: Layer, range: GuestRange):
   const base = image.location.window?.offset ?? 0;
   if (range.offset < diskEnd) {
     for await (const extent of disk.extents({ offset: range.offset, length: diskEnd - range.offset })) {
-      yield base === 0 || extent.hostOffset === undefined
-        ? extent
-        : { ...extent, hostOffset: extent.hostOffset + base };
+      const moved =
+        base === 0 || extent.hostOffset === undefined ? extent : { ...extent, hostOffset: extent.hostOffset + base };
+      if (sparseFile === undefined) yield { ...moved, isHole: isHole(moved, driver) };
+      else yield* withHoles(moved, sparseFile);
     }
   }
   // The rest of the last sector of a raw file.
@@ -97,9 +129,19 @@ async function* layerExtents({ disk, driver, image }: Layer, range: GuestRange):
   }
 }
 
-function statusOf({ driver, image, disk }: Layer, depth: number, extent: Extent): BlockStatus {
+function isHole({ state, hostOffset }: Extent, driver: string): boolean {
+  return state === 'zero' && hostOffset !== undefined && HOLES_ARE_DATA.has(driver);
+}
+
+async function* withHoles(extent: Extent, file: ByteSource): AsyncGenerator<FoundExtent> {
+  for await (const part of extentsWithHoles(file, [extent])) {
+    yield { ...part, isHole: extent.state === 'data' && part.state === 'zero' };
+  }
+}
+
+function statusOf({ driver, image, disk }: Layer, depth: number, extent: FoundExtent): BlockStatus {
   const present = extent.state !== 'absent' || ALWAYS_PRESENT.has(driver);
-  const isData = extent.state === 'data' || (extent.hostOffset !== undefined && HOLES_ARE_DATA.has(driver));
+  const isData = extent.state === 'data' || extent.isHole === true;
   // Inside an allocated block, holes of the file are not looked for.
   const zero = extent.state !== 'data' && !(isData && GROWING.has(disk.info.subformat ?? ''));
   const { path } = image.location;

@@ -80,8 +80,7 @@ async function* extents(mapping: ClusterMapping, range: GuestRange): AsyncGenera
 
 function extent(mapping: ClusterMapping, offset: number, run: Run): Extent {
   const base = { offset, length: run.length, compressed: run.kind === KIND.compressed };
-  if (run.kind === KIND.absent) return { ...base, state: 'absent' };
-  const state = run.kind === KIND.zero ? 'zero' : 'data';
+  const state = run.kind === KIND.absent ? 'absent' : run.kind === KIND.zero ? 'zero' : 'data';
   if (run.hostOffset === NO_HOST_OFFSET) return { ...base, state };
   const { dataFileName } = mapping;
   if (dataFileName === undefined) return { ...base, state, hostOffset: run.hostOffset };

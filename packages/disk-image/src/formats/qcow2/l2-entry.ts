@@ -7,7 +7,7 @@ export const KIND = { absent: 0, zero: 1, data: 2, compressed: 3 } as const;
 /** One of the values of `KIND`. */
 export type ClusterKind = (typeof KIND)[keyof typeof KIND];
 
-/** No host space: the `hostOffset` of an absent unit and of a plain zero unit. */
+/** No host space: the `hostOffset` of a unit of a cluster that has none. */
 export const NO_HOST_OFFSET = -1;
 
 // Bits of the high word (32 to 63) and of the low word (0 to 31). qcow2 specification, "Cluster mapping", L2 table entry.
@@ -97,10 +97,7 @@ function decodeSubcluster(table: L2Table, unit: number, geometry: ClusterGeometr
     throw damaged(table, index, geometry, 'has allocated subclusters and no host cluster');
   }
   into.kind = isZero ? KIND.zero : isAllocated ? KIND.data : KIND.absent;
-  into.hostOffset =
-    hostOffset === NO_HOST_OFFSET || into.kind === KIND.absent
-      ? NO_HOST_OFFSET
-      : hostOffset + (unit & 31) * geometry.unitSize;
+  into.hostOffset = hostOffset === NO_HOST_OFFSET ? NO_HOST_OFFSET : hostOffset + (unit & 31) * geometry.unitSize;
 }
 
 /** Where a compressed cluster lies. Bytes; `length` runs to the end of its last sector. */

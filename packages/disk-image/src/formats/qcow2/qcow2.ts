@@ -4,6 +4,7 @@ import { qcow2Editor } from './edit/editor.ts';
 import { examineQcow2 } from './examine.ts';
 import { hasQcow2Magic } from './header.ts';
 import { openQcow2 } from './open.ts';
+import { usedClusters } from './used-clusters.ts';
 import { qcow2Writer } from './writer.ts';
 
 /** QEMU's image format, versions 2 and 3. `docs/formats/qcow2.md` names each structure and the source of each fact. */
@@ -14,6 +15,7 @@ export const qcow2: Format = {
   examine: examineQcow2,
   open: openQcow2,
   check: checkQcow2,
+  usedUnits: usedClusters,
   writer: qcow2Writer,
   editor: qcow2Editor,
 };

@@ -92,5 +92,6 @@ function bitmapRun(bitmap: SectorBitmap, { from, to, hostOffset, missing }: Bloc
   const sectors = runOfBits(bitmap.bits, sector, Math.ceil(to / SECTOR_SIZE));
   const length = Math.min(to, (sector + sectors) * SECTOR_SIZE) - from;
   if (isStored(bitmap.bits, sector)) return { state: 'data', length, hostOffset: hostOffset + from };
-  return { state: missing, length };
+  if (missing === 'absent') return { state: missing, length };
+  return { state: missing, length, hostOffset: hostOffset + from };
 }
