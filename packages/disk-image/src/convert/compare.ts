@@ -6,7 +6,8 @@ import { createControlMemory, laneControl } from './lane-control.ts';
 import type { ProgressListener } from './progress.ts';
 import { progressMeter } from './progress.ts';
 import type { WorkMap } from './work-map.ts';
-import { countDataChunks, emptyWorkMap, markData } from './work-map.ts';
+import { readRanges } from './unit-walk.ts';
+import { countDataChunks, dataParts, emptyWorkMap, markData } from './work-map.ts';
 
 /** The same for all lanes of one comparison; plain data. */
 export interface CompareJob {
@@ -94,8 +95,9 @@ export async function runCompareLane(
   let unreported = 0;
   for (let taken = ports.control.take(); taken !== undefined; taken = ports.control.take()) {
     const offset = taken.chunk * chunkSize;
-    await readPadded(ports.first, offset, buffers[0], signal);
-    await readPadded(ports.second, offset, buffers[1], signal);
+    const ranges = dataParts(job.map, taken.chunk, chunkSize);
+    await readRanges(ports.first, { offset, into: buffers[0], ranges }, signal);
+    await readRanges(ports.second, { offset, into: buffers[1], ranges }, signal);
     const difference = firstDifference(buffers[0], buffers[1]);
     if (difference >= 0) {
       ports.control.exhaust();
@@ -110,12 +112,6 @@ export async function runCompareLane(
   }
   ports.report(unreported);
   return undefined;
-}
-
-async function readPadded(image: DiskImage, offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void> {
-  const inside = Math.max(0, Math.min(into.length, image.virtualSize - offset));
-  if (inside > 0) await image.read(offset, into.subarray(0, inside), signal);
-  into.fill(0, inside);
 }
 
 /** Index of the first byte that differs, or -1. Both have the same length, a multiple of the block size. */

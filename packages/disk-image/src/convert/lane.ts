@@ -14,6 +14,8 @@ import type { ByteRange, ZeroBlocks } from './zero-blocks.ts';
 import type { ZeroRule } from './zero-rule.ts';
 import { zeroRuns } from './zero-rule.ts';
 import type { WorkMap } from './work-map.ts';
+import { dataParts } from './work-map.ts';
+import { readRanges } from './unit-walk.ts';
 
 /** What one job is, the same for all its lanes; plain data that threads can be given. */
 export interface LaneJob {
@@ -162,9 +164,9 @@ async function prepareChunk(
   const { taken, slot, signal } = work;
   const offset = taken.chunk * job.map.chunkSize;
   const length = Math.min(job.map.chunkSize, job.virtualSize - offset);
-  await ports.source.read(offset, slot.guest.subarray(0, length), signal);
-  slot.guest.fill(0, length);
-  slot.zeros.scan(length);
+  const ranges = dataParts(job.map, taken.chunk, length);
+  await readRanges(ports.source, { offset, into: slot.guest, ranges }, signal);
+  slot.zeros.scan(length, ranges);
   const digest = job.digest ? chunkDigest(job, slot, ports.codecs) : undefined;
   let dataBytes = 0;
   for (const range of slot.zeros.dataRanges()) dataBytes += range.end - range.start;

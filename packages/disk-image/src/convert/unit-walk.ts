@@ -4,6 +4,7 @@ import type { GuestRange } from '../image/extent.ts';
 import type { GuestWriter } from '../image/editor.ts';
 import { alignDown, alignUp } from '../bytes/numbers.ts';
 import type { ProgressListener } from './progress.ts';
+import type { ByteRange } from './zero-blocks.ts';
 import { progressMeter } from './progress.ts';
 
 /** Most guest bytes that are looked at together. */
@@ -43,6 +44,22 @@ export async function forEachWantedRange(
     done = Math.max(done, rangeEnd);
   }
   meter.finish();
+}
+
+/** Fills `into` with what `image` holds from `offset` on, but in the ranges alone; elsewhere with zeros. */
+export async function readRanges(
+  image: DiskImage,
+  piece: { readonly offset: number; readonly into: Uint8Array; readonly ranges: readonly ByteRange[] },
+  signal?: AbortSignal,
+): Promise<void> {
+  const { offset, into, ranges } = piece;
+  let done = 0;
+  for (const { start, end } of ranges) {
+    into.fill(0, done, start);
+    await readPadded(image, offset + start, into.subarray(start, end), signal);
+    done = end;
+  }
+  into.fill(0, done);
 }
 
 /** Fills `into` from `image`, with zeros behind its end. */

@@ -1,20 +1,27 @@
+import { alignUp } from '../bytes/numbers.ts';
 import { assert } from '../errors.ts';
 import type { DiskImage } from '../image/disk-image.ts';
+import type { ByteRange } from './zero-blocks.ts';
 
 /** Bytes of guest disk that a lane of work takes at a time: they stay in the processor's cache from read to write. */
 export const MIN_CHUNK_SIZE: number = 256 * 1024;
 
 /** The most chunks a disk is divided into: the map of them then takes 32 MiB. Larger disks get larger chunks. */
-const MAX_CHUNKS = 2 ** 28;
+const MAX_CHUNKS = 2 ** 25;
+const PARTS_PER_CHUNK = 8;
+const ALL_PARTS = 0xff;
+/** Chunks that are looked at together where many are empty. */
+const WORD: number = Int32Array.BYTES_PER_ELEMENT;
 
 /**
- * Which chunks of a disk may hold data: one bit each, in memory that lanes share. Chunk i holds guest bytes
- * `[i * chunkSize, (i + 1) * chunkSize)`, the last one perhaps fewer.
+ * Which parts of a disk may hold data, in memory that lanes share. Chunk i holds guest bytes
+ * `[i * chunkSize, (i + 1) * chunkSize)`, the last one perhaps fewer, in eight parts of equal size.
  */
 export interface WorkMap {
   readonly chunkSize: number;
   readonly chunkCount: number;
-  readonly bits: Uint8Array;
+  /** A byte for each chunk, in it a bit for each part, the lowest for the first; padded to whole words. */
+  readonly parts: Uint8Array;
 }
 
 /** A map without data. `chunkSize` is the least allowed power of two that is a multiple of `unitSize`. */
@@ -22,11 +29,11 @@ export function emptyWorkMap(virtualSize: number, unitSize: number, shared: bool
   let chunkSize = Math.max(MIN_CHUNK_SIZE, unitSize);
   while (virtualSize / chunkSize > MAX_CHUNKS) chunkSize *= 2;
   const chunkCount = Math.ceil(virtualSize / chunkSize);
-  const length = Math.ceil(chunkCount / 8);
+  const length = alignUp(chunkCount, WORD);
   return {
     chunkSize,
     chunkCount,
-    bits: new Uint8Array(shared ? new SharedArrayBuffer(length) : new ArrayBuffer(length)),
+    parts: new Uint8Array(shared ? new SharedArrayBuffer(length) : new ArrayBuffer(length)),
   };
 }
 
@@ -37,7 +44,7 @@ export interface MapSummary {
   readonly extentCount: number;
 }
 
-/** Marks every chunk in which the image stores data, as far as the map reaches. Reads tables only. */
+/** Marks every part in which the image stores data, as far as the map reaches. Reads tables only. */
 export async function markData(map: WorkMap, image: DiskImage, signal?: AbortSignal): Promise<MapSummary> {
   let dataBytes = 0;
   let compressedBytes = 0;
@@ -54,39 +61,56 @@ export async function markData(map: WorkMap, image: DiskImage, signal?: AbortSig
   return { dataBytes, compressedBytes, extentCount };
 }
 
-/** Marks every chunk with a byte in the range, which is not empty. */
+/** Marks every part with a byte in the range, which is not empty. */
 export function markRange(map: WorkMap, offset: number, length: number): void {
-  const last = Math.floor((offset + length - 1) / map.chunkSize);
-  let chunk = Math.floor(offset / map.chunkSize);
-  assert(chunk >= 0 && last < map.chunkCount, 'an extent lies inside the disk');
-  while (chunk <= last) {
-    if (chunk % 8 === 0 && chunk + 8 <= last + 1) {
-      const wholeBytes = Math.floor((last + 1 - chunk) / 8);
-      map.bits.fill(0xff, chunk / 8, chunk / 8 + wholeBytes);
-      chunk += wholeBytes * 8;
+  const partSize = map.chunkSize / PARTS_PER_CHUNK;
+  const last = Math.floor((offset + length - 1) / partSize);
+  let part = Math.floor(offset / partSize);
+  assert(part >= 0 && last < map.chunkCount * PARTS_PER_CHUNK, 'an extent lies inside the disk');
+  while (part <= last) {
+    if (part % PARTS_PER_CHUNK === 0 && part + PARTS_PER_CHUNK <= last + 1) {
+      const wholeChunks = Math.floor((last + 1 - part) / PARTS_PER_CHUNK);
+      map.parts.fill(ALL_PARTS, part / PARTS_PER_CHUNK, part / PARTS_PER_CHUNK + wholeChunks);
+      part += wholeChunks * PARTS_PER_CHUNK;
     } else {
-      map.bits[chunk >> 3] = (map.bits[chunk >> 3] ?? 0) | (1 << (chunk & 7));
-      chunk++;
+      const chunk = Math.floor(part / PARTS_PER_CHUNK);
+      map.parts[chunk] = (map.parts[chunk] ?? 0) | (1 << (part % PARTS_PER_CHUNK));
+      part++;
     }
   }
 }
 
+/** The ranges of a chunk that may hold data, relative to its start and clipped to `length`, in ascending order. */
+export function dataParts(map: WorkMap, chunk: number, length: number): ByteRange[] {
+  const marked = map.parts[chunk] ?? 0;
+  if (marked === ALL_PARTS) return [{ start: 0, end: length }];
+  const partSize = map.chunkSize / PARTS_PER_CHUNK;
+  const ranges: ByteRange[] = [];
+  for (let part = 0; part < PARTS_PER_CHUNK; part++) {
+    if ((marked & (1 << part)) === 0) continue;
+    const first = part;
+    while ((marked & (1 << (part + 1))) !== 0) part++;
+    ranges.push({ start: first * partSize, end: Math.min((part + 1) * partSize, length) });
+  }
+  return ranges;
+}
+
 /** The first chunk at or after `from` that may hold data, or -1. */
 export function nextDataChunk(map: WorkMap, from: number): number {
+  const { parts, chunkCount } = map;
   let chunk = from;
-  while (chunk < map.chunkCount) {
-    const byte = map.bits[chunk >> 3] ?? 0;
-    if (byte === 0) chunk = ((chunk >> 3) + 1) * 8;
-    else if ((byte & (1 << (chunk & 7))) !== 0) return chunk;
-    else chunk++;
-  }
+  for (; chunk % WORD !== 0 && chunk < chunkCount; chunk++) if (parts[chunk] !== 0) return chunk;
+  const words = new Int32Array(parts.buffer, parts.byteOffset, parts.length / WORD);
+  let word = chunk / WORD;
+  while (word < words.length && words[word] === 0) word++;
+  for (chunk = word * WORD; chunk < chunkCount; chunk++) if (parts[chunk] !== 0) return chunk;
   return -1;
 }
 
 /** The first chunk at or after `from` that holds no data; the number of chunks when there is none. */
 export function nextEmptyChunk(map: WorkMap, from: number): number {
   let chunk = from;
-  while (chunk < map.chunkCount && ((map.bits[chunk >> 3] ?? 0) & (1 << (chunk & 7))) !== 0) chunk++;
+  while (chunk < map.chunkCount && map.parts[chunk] !== 0) chunk++;
   return chunk;
 }
 

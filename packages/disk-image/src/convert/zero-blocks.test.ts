@@ -19,7 +19,7 @@ function holesWith(least: number, stored: { start: number; end: number }[] = [{ 
   const buffer = new Uint8Array(SIZE).fill(1);
   for (const [start, length] of ZEROS) buffer.fill(0, start, start + length);
   const zeros = zeroBlocks(buffer, 512, portableCodecs);
-  zeros.scan(SIZE);
+  zeros.scan(SIZE, [{ start: 0, end: SIZE }]);
   if (least === 0) zeros.keepAll();
   else zeros.keepShortRuns(zeroRuns({ least }), stored);
   const holes: number[][] = [];
@@ -68,5 +68,17 @@ test('zeros that are not stored are left out whatever their length', () => {
     [20 * KIB + 512, 4 * KIB],
     [64 * KIB, 64 * KIB],
     [210 * KIB, 46 * KIB],
+  ]);
+});
+
+test('only the given ranges are looked at', () => {
+  const zeros = zeroBlocks(new Uint8Array(SIZE).fill(1), 4 * KIB, portableCodecs);
+  zeros.scan(SIZE - KIB, [
+    { start: 32 * KIB, end: 64 * KIB },
+    { start: 224 * KIB, end: SIZE - KIB },
+  ]);
+  expect([...zeros.dataRanges()]).toEqual([
+    { start: 32 * KIB, end: 64 * KIB },
+    { start: 224 * KIB, end: SIZE - KIB },
   ]);
 });

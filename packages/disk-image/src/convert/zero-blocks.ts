@@ -11,8 +11,11 @@ export interface ByteRange {
 
 /** Tells data from zeros in one buffer, in blocks of `blockSize` bytes. Made once and reused: it allocates nothing. */
 export interface ZeroBlocks {
-  /** Looks at the first `length` bytes. */
-  scan(length: number): void;
+  /**
+   * Looks at the first `length` bytes; what lies outside of `ranges`, which ascend and begin at multiples of the block
+   * size, is known to be zeros.
+   */
+  scan(length: number, ranges: readonly ByteRange[]): void;
   /** After `scan`: true when any byte in the range, whose bounds are multiples of the block size, is not zero. */
   hasData(start: number, end: number): boolean;
   /**
@@ -50,11 +53,13 @@ export function zeroBlocks(buffer: Uint8Array, blockSize: number, codecs: Codecs
     return !codecs.isZero(inside < block.length ? block.subarray(0, inside) : block);
   };
   return {
-    scan(length) {
+    scan(length, ranges) {
       scanned = length;
-      const count = Math.ceil(length / blockSize);
-      for (let i = 0; i < count; i++) isData[i] = test(i) ? 1 : 0;
-      isData.fill(0, count);
+      isData.fill(0);
+      for (const { start, end } of ranges) {
+        const last = Math.ceil(end / blockSize);
+        for (let i = start / blockSize; i < last; i++) if (test(i)) isData[i] = 1;
+      }
     },
     keepShortRuns(runs, stored) {
       const count = Math.ceil(scanned / blockSize);
