@@ -116,7 +116,7 @@ async function writeClusters(state: WriterState, offset: number, bytes: Uint8Arr
   const pieceSize = MAX_PIECE_CLUSTERS * clusterSize;
   for (let at = 0; at < bytes.length; at += pieceSize) {
     // Nothing may be published between the placing of a cluster and the writing of its data.
-    await makeRoom(state, MAX_PIECE_CLUSTERS);
+    await makeRoom(state, Math.min(MAX_PIECE_CLUSTERS, Math.ceil((bytes.length - at) / clusterSize)));
     await writePiece(state, offset + at, bytes.subarray(at, at + pieceSize));
   }
 }
@@ -214,10 +214,11 @@ function markChanged(state: WriterState, loaded: ChangedTable, index: number): v
 /** So many clusters more and their tables must fit the pool, and the tables must fit memory. */
 async function makeRoom(state: WriterState, clusters: number): Promise<void> {
   const { clusterSize, l2Entries } = state.image.metadata.geometry;
-  const isPoolLow = state.pool.remaining < state.newTables + clusters + Math.ceil(clusters / l2Entries) + 1;
+  const own = clusters + Math.ceil(clusters / l2Entries) + 1;
+  const isPoolLow = state.pool.remaining < state.newTables + own;
   if (!isPoolLow && !state.recorder.isFull && state.tables.size * clusterSize <= MAX_CHANGED_TABLES_SIZE) return;
   await publish(state);
-  await state.pool.refill(state.dropped.splice(0));
+  await state.pool.refill(state.dropped.splice(0), own);
 }
 
 /** Makes everything written part of the disk: data and new tables are flushed before anything refers to them. */

@@ -13,6 +13,7 @@ export function trackedFile(file: WritableImageFile): WritableImageFile {
       close: () => source.close(),
     },
     sink: {
+      ...(sink.deviceSize === undefined ? {} : { deviceSize: sink.deviceSize }),
       async write(offset, bytes) {
         await sink.write(offset, bytes);
         size = Math.max(size, offset + bytes.length);
@@ -23,7 +24,7 @@ export function trackedFile(file: WritableImageFile): WritableImageFile {
       },
       async truncate(length) {
         await sink.truncate(length);
-        size = length;
+        if (sink.deviceSize === undefined) size = length;
       },
       flush: () => sink.flush(),
       close: () => sink.close(),
