@@ -1,12 +1,12 @@
 /**
- * Packs the drop-in for qemu-img and all it uses into a few files: `node tools/bundle.ts [folder]`, after `npm run build`.
- * Services start it for every image, and hundreds of small modules cost more to load than the program costs to run.
+ * Packs the programs and all they use into a few files: `node tools/bundle.ts [folder]`, after `npm run build`.
+ * Services start them for every image, and hundreds of small modules cost more to load than the programs cost to run.
  */
 import { join } from 'node:path';
 import { build } from 'vite';
 
 const ROOT = join(import.meta.dirname, '..');
-const outDir = process.argv[2] ?? join(ROOT, 'packages', 'cli', 'dist', 'qemu-img', 'bundle');
+const outDir = process.argv[2] ?? join(ROOT, 'packages', 'cli', 'dist', 'bundle');
 
 await build({
   configFile: false,
@@ -22,10 +22,16 @@ await build({
     emptyOutDir: true,
     rolldownOptions: {
       input: {
-        main: join(ROOT, 'packages', 'cli', 'src', 'qemu-img', 'main.ts'),
+        diskmorph: join(ROOT, 'packages', 'cli', 'src', 'main.ts'),
+        'qemu-img': join(ROOT, 'packages', 'cli', 'src', 'qemu-img', 'main.ts'),
         'lane-worker': join(ROOT, 'packages', 'disk-image-node', 'src', 'lane-worker.ts'),
+        'hash-worker': join(ROOT, 'packages', 'image-service', 'src', 'staging', 'hash-worker.ts'),
       },
-      output: { entryFileNames: '[name].js', chunkFileNames: '[name]-[hash].js' },
+      output: {
+        entryFileNames: '[name].js',
+        chunkFileNames: '[name]-[hash].js',
+        minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } },
+      },
     },
   },
 });

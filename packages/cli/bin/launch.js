@@ -1,5 +1,6 @@
 // Starts a program on a Node that can run it. Plain JavaScript that every Node since 20 understands.
 import { existsSync, realpathSync } from 'node:fs';
+import module from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -16,7 +17,7 @@ const seesSource = !fromSource || process.execArgv.includes(SOURCE_CONDITION);
 
 /**
  * Runs `program`: its `script` in this folder started this process, its `entry` below `src` (or `dist`) exports the
- * function `run`, which gets the arguments. `bundle` below `dist` is the same in few files, where it has been made.
+ * function `run`, which gets the arguments. `bundle` below `dist/bundle` is the same in few files, where it has been made.
  */
 export async function launch(program) {
   if (nodeIsNewEnough && seesSource) await runHere(program);
@@ -27,11 +28,18 @@ export async function launch(program) {
 async function runHere({ entry, bundle, run }) {
   if (process.env[RELAUNCHED] === 'watched') dieWithParent();
   delete process.env[RELAUNCHED];
-  const packed = bundle === undefined ? undefined : join(packageFolder, 'dist', `${bundle}.js`);
-  const built = packed !== undefined && existsSync(packed) ? packed : join(packageFolder, 'dist', `${entry}.js`);
+  const packed = join(packageFolder, 'dist', 'bundle', `${bundle}.js`);
+  const built = existsSync(packed) ? packed : join(packageFolder, 'dist', `${entry}.js`);
   const main = fromSource ? join(packageFolder, 'src', `${entry}.ts`) : built;
+  if (!fromSource) keepCompiledCode();
   const program = await import(pathToFileURL(main).href);
   await program[run](process.argv.slice(2));
+}
+
+/** What Node compiles is kept beside the program, where its owner runs it; others use what is there. */
+function keepCompiledCode() {
+  if (process.env.NODE_COMPILE_CACHE === undefined)
+    module.enableCompileCache?.(join(packageFolder, 'dist', 'compiled'));
 }
 
 /** The channel to the parent breaks when the parent dies by a signal that it cannot forward. */

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import type { Command } from './arguments/command.ts';
 import { UsageError } from './arguments/command.ts';
 import type { GivenArguments } from './arguments/given-arguments.ts';
@@ -9,6 +8,7 @@ import { listenForCancel } from './cancellation.ts';
 import { allCommands, commandGroups } from './command-list.ts';
 import { EXIT, EXIT_BY_SIGNAL } from './exit-code.ts';
 import { describeFailure, failureText } from './failure.ts';
+import { programVersion } from './program-version.ts';
 import type { Terminal } from './terminal/terminal.ts';
 import { processTerminal } from './terminal/terminal.ts';
 
@@ -46,10 +46,7 @@ async function dispatch(argv: readonly string[], terminal: Terminal): Promise<nu
 }
 
 async function showVersion(terminal: Terminal): Promise<number> {
-  const manifest: { readonly version: string } = JSON.parse(
-    readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
-  );
-  await terminal.out(`diskmorph ${manifest.version}\n`);
+  await terminal.out(`diskmorph ${programVersion()}\n`);
   return EXIT.ok;
 }
 

@@ -36,7 +36,7 @@ export async function buildPrograms(folder: string): Promise<string> {
     ]);
     if (name !== 'cli') await symlink(target, join(modules, '@diskmorph', name));
   }
-  const bundle = join(folder, 'packages', 'cli', 'dist', 'qemu-img', 'bundle');
+  const bundle = join(folder, 'packages', 'cli', 'dist', 'bundle');
   await execute(process.execPath, [join(ROOT, 'tools', 'bundle.ts'), bundle]);
   await cp(join(ROOT, 'packages', 'cli', 'bin'), join(folder, 'packages', 'cli', 'bin'), { recursive: true });
   return join(folder, 'packages', 'cli', 'bin', 'qemu-img');

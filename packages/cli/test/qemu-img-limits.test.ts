@@ -81,7 +81,7 @@ test('a caller that refuses any text on standard error converts unchanged, with 
 });
 
 test('the build is what was asked: the program runs no source', async () => {
-  expect(await readFile(join(dirname(program), '..', 'dist', 'qemu-img', 'bundle', 'main.js'), 'utf8')).toContain(
+  expect(await readFile(join(dirname(program), '..', 'dist', 'bundle', 'qemu-img.js'), 'utf8')).toContain(
     'runQemuImg',
   );
 });

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { open, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Checkpoint, CheckpointStore, ConversionPlan } from '@diskmorph/disk-image';
@@ -85,5 +84,5 @@ function splitOnce(text: string): readonly [string, string] {
 }
 
 function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
+  return process.getBuiltinModule('node:crypto').hash('sha256', text);
 }

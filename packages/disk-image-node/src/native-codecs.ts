@@ -1,5 +1,4 @@
 import { Buffer } from 'node:buffer';
-import { hash } from 'node:crypto';
 import type { Codecs, CompressionMethod } from '@diskmorph/disk-image';
 import { libdeflateCodec } from './libdeflate.ts';
 import { libzstdCodec } from './libzstd.ts';
@@ -22,18 +21,27 @@ export function nodeCodecs(): Codecs {
   return made;
 }
 
-/** Codecs that look for the system's libraries through `ffi`; with undefined they are Node's own. */
+/** Codecs that look for the system's libraries through `ffi`; with undefined they are Node's own. Each is loaded when first used. */
 export function createNodeCodecs(ffi: ForeignFunctions | undefined): Codecs {
-  const methods: Record<CompressionMethod, StreamCodec> = {
-    deflate: orElse(ffi, (found) => libdeflateCodec(found, 'deflate')) ?? nodeStreamCodec('deflate'),
-    zlib: orElse(ffi, (found) => libdeflateCodec(found, 'zlib')) ?? nodeStreamCodec('zlib'),
-    zstd: orElse(ffi, libzstdCodec) ?? nodeStreamCodec('zstd'),
+  const loaders: Record<CompressionMethod, (found: ForeignFunctions) => StreamCodec> = {
+    deflate: (found) => libdeflateCodec(found, 'deflate'),
+    zlib: (found) => libdeflateCodec(found, 'zlib'),
+    zstd: libzstdCodec,
+  };
+  const loaded = new Map<CompressionMethod, StreamCodec>();
+  const codec = (method: CompressionMethod): StreamCodec => {
+    let found = loaded.get(method);
+    if (found === undefined) {
+      found = orElse(ffi, loaders[method]) ?? nodeStreamCodec(method);
+      loaded.set(method, found);
+    }
+    return found;
   };
   return {
-    decompress: (method, input, output) => methods[method].decompress(input, output),
-    compress: (method, level, input, output) => methods[method].compress(level, input, output),
+    decompress: (method, input, output) => codec(method).decompress(input, output),
+    compress: (method, level, input, output) => codec(method).compress(level, input, output),
     isZero,
-    sha256: (bytes) => hash('sha256', bytes, 'buffer'),
+    sha256: (bytes) => process.getBuiltinModule('node:crypto').hash('sha256', bytes, 'buffer'),
   };
 }
 

@@ -1,11 +1,10 @@
-import zlib from 'node:zlib';
 import type { CompressionMethod } from '@diskmorph/disk-image';
 import { ImageError, zstdFrame } from '@diskmorph/disk-image';
 import type { StreamCodec } from './stream-codec.ts';
 
 const DEFAULT_LEVEL = 3;
 
-/** The method by Node's own zlib. */
+/** The method by Node's own zlib, which is loaded when it is first used: that takes milliseconds. */
 export function nodeStreamCodec(method: CompressionMethod): StreamCodec {
   return {
     decompress(input, output) {
@@ -24,6 +23,7 @@ export function nodeStreamCodec(method: CompressionMethod): StreamCodec {
 }
 
 function decompressed(method: CompressionMethod, input: Uint8Array, room: number): Uint8Array {
+  const zlib = process.getBuiltinModule('node:zlib');
   const options = { maxOutputLength: Math.max(1, room), chunkSize: Math.max(64, room) };
   try {
     if (method === 'zstd') return zlib.zstdDecompressSync(input.subarray(0, zstdFrame(input).length), options);
@@ -34,6 +34,7 @@ function decompressed(method: CompressionMethod, input: Uint8Array, room: number
 }
 
 function compressed(method: CompressionMethod, level: number, input: Uint8Array): Uint8Array {
+  const zlib = process.getBuiltinModule('node:zlib');
   const chunkSize = input.length + 1024;
   if (method === 'zstd') {
     return zlib.zstdCompressSync(input, { params: { [zlib.constants.ZSTD_c_compressionLevel]: level }, chunkSize });

@@ -1,4 +1,3 @@
-import { Worker } from 'node:worker_threads';
 import type {
   ChunkResult,
   CompareJob,
@@ -109,6 +108,7 @@ function threadLanes(count: number, work: LaneWork, listeners: ThreadListeners):
 }
 
 function runThread(work: LaneWork, listeners: ThreadListeners): Promise<number | undefined> {
+  const { Worker } = process.getBuiltinModule('node:worker_threads');
   return new Promise((resolve, reject) => {
     const worker = new Worker(WORKER_URL, { workerData: work });
     let outcome: (() => void) | undefined;

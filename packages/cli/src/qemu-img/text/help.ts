@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { programVersion } from '../../program-version.ts';
 import { driverNames } from '../format-names.ts';
 
 /** The program whose words this one speaks. Callers compare this number. */
@@ -6,10 +6,7 @@ const SPOKEN_VERSION = '7.2.22';
 
 /** What `--version` prints. */
 export function versionText(): string {
-  const manifest: { readonly version: string } = JSON.parse(
-    readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'),
-  );
-  return `qemu-img version ${SPOKEN_VERSION} (diskmorph ${manifest.version})\n`;
+  return `qemu-img version ${SPOKEN_VERSION} (diskmorph ${programVersion()})\n`;
 }
 
 /** What `--help` prints: the commands with their options, and the formats. */

@@ -1,4 +1,3 @@
-import { portableCodecs } from '../../../bytes/portable-codecs.ts';
 import type { ResizeRequest, WritableImageFile } from '../../../image/editor.ts';
 import { denyReferences } from '../../../image/reference.ts';
 import { neededL1Entries } from '../cluster-geometry.ts';
@@ -131,6 +130,7 @@ async function clearTail(change: Transaction, l1: L1Table, backingEnd: number): 
 async function readVisible(image: EditedImage, guestOffset: number): Promise<Uint8Array> {
   const { header, geometry } = image.metadata;
   const bytes = new Uint8Array(geometry.clusterSize);
+  const { portableCodecs } = await import('../../../bytes/portable-codecs.ts');
   const disk = await openQcow2(image.file.source, { codecs: portableCodecs, references: denyReferences });
   await disk.read(guestOffset, bytes.subarray(0, header.virtualSize - guestOffset));
   return bytes;
