@@ -30,7 +30,7 @@ const EXIT = { ok: 0, failed: 1, corrupt: 2, leaks: 3, unsupported: 63 } as cons
 const COUNTED: Readonly<Record<string, readonly (keyof CheckReport)[]>> = {
   qcow2: ['imageEndOffset', 'totalUnits', 'allocatedUnits', 'compressedUnits', 'fragmentedUnits'],
   qed: ['totalUnits', 'allocatedUnits', 'fragmentedUnits'],
-  parallels: ['imageEndOffset', 'totalUnits', 'allocatedUnits'],
+  parallels: ['imageEndOffset', 'totalUnits', 'allocatedUnits', 'fragmentedUnits'],
   vmdk: [],
   vdi: [],
   vhdx: [],

@@ -70,8 +70,8 @@ function backingLocation(facts: ImageFacts): ImageLocation | undefined {
 function jsonFacts(facts: ImageFacts): Json {
   const { backing, info } = facts;
   return {
-    snapshots: info.snapshots.length === 0 ? undefined : info.snapshots.map(jsonSnapshot),
     'backing-filename-format': backing?.format,
+    snapshots: info.snapshots.length === 0 ? undefined : info.snapshots.map(jsonSnapshot),
     'virtual-size': facts.virtualSize,
     filename: facts.image.location.shownName,
     'cluster-size': facts.clusterSize,

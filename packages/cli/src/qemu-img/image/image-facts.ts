@@ -32,8 +32,8 @@ export interface BackingFacts {
 const SECTOR_SIZE = 512;
 /** Formats of which qemu-img reports neither a cluster size nor whether they were closed. */
 const WITHOUT_STATE: ReadonlySet<string> = new Set(['parallels', 'dmg', 'cloop', 'bochs']);
-/** Formats whose header does not say, or for which qemu-img does not show, what the backing image's format is. */
-const WITHOUT_BACKING_FORMAT: ReadonlySet<string> = new Set(['qcow', 'qed']);
+/** Formats for which qemu-img does not show what the backing image's format is. */
+const WITHOUT_BACKING_FORMAT: ReadonlySet<string> = new Set(['qcow']);
 
 /** Examines the image. Throws a failure. */
 export async function imageFacts(image: KnownImage): Promise<ImageFacts> {

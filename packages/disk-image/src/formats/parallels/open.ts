@@ -12,13 +12,23 @@ import { dataStart, HEADER_BYTES, SECTOR, sectorsPerEntry } from './header.ts';
  * header or the table, or when an image that calls itself empty has blocks.
  */
 export async function openParallels(source: ByteSource, header: ParallelsHeader, info: ImageInfo): Promise<DiskImage> {
-  const bytes = await readBytes(source, HEADER_BYTES, header.batEntries * 4);
-  const view = new DataView(bytes.buffer);
-  const bat = Uint32Array.from({ length: header.batEntries }, (_, i) => view.getUint32(i * 4, true));
+  const bat = await readBat(source, header);
   if (header.isEmpty && bat.some((entry) => entry !== 0)) {
     throw batError('The image calls itself empty, but its table has blocks', 0);
   }
   return mappedImage(source, info, batMap(header, bat));
+}
+
+/** The entries of the block allocation table of a header that has been examined. Throws `truncated`. */
+export async function readBat(source: ByteSource, header: ParallelsHeader): Promise<Uint32Array> {
+  const bytes = await readBytes(source, HEADER_BYTES, header.batEntries * 4);
+  const view = new DataView(bytes.buffer);
+  return Uint32Array.from({ length: header.batEntries }, (_, i) => view.getUint32(i * 4, true));
+}
+
+/** Where an entry of the table lies in the file. */
+export function batOffset(entry: number): number {
+  return HEADER_BYTES + entry * 4;
 }
 
 function batMap(header: ParallelsHeader, bat: Uint32Array): GuestMap {
@@ -44,6 +54,6 @@ function batError(message: string, entry: number): ImageError {
   return new ImageError('corrupt', message, {
     format: 'parallels',
     structure: 'block allocation table',
-    offset: HEADER_BYTES + entry * 4,
+    offset: batOffset(entry),
   });
 }

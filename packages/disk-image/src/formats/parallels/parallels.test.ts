@@ -29,3 +29,42 @@ test.each([
   expect(findings.map(({ code }) => code)).toEqual(codes);
   expect(Number.isSafeInteger(info.virtualSize)).toBe(true);
 });
+
+/** The empty image with space for block 1. */
+const withBlock = (bytes: Uint8Array): Uint8Array => Buffer.concat([bytes, new Uint8Array(2 ** 20)]);
+
+test.each([
+  { name: 'nothing wrong', change: (bytes: Uint8Array) => bytes, corruptions: 0, leaks: 0, codes: [] },
+  {
+    name: 'an image in use',
+    change: (bytes: Uint8Array) => patched(bytes, 44, ascii('Ynot')),
+    corruptions: 1,
+    leaks: 0,
+    codes: ['dirty'],
+  },
+  {
+    name: 'space behind the last block',
+    change: (bytes: Uint8Array) => Buffer.concat([bytes, new Uint8Array(2 ** 20 + 1)]),
+    corruptions: 0,
+    leaks: 2,
+    codes: ['leaked-cluster'],
+  },
+  {
+    name: 'a block beyond the file',
+    change: (bytes: Uint8Array) => patched(bytes, 64, [9]),
+    corruptions: 1,
+    leaks: 0,
+    codes: ['truncated'],
+  },
+  {
+    name: 'a block that two entries hold',
+    change: (bytes: Uint8Array) => patched(patched(withBlock(bytes), 64, [1]), 68, [1]),
+    corruptions: 1,
+    leaks: 0,
+    codes: ['overlapping-tables'],
+  },
+])('check finds $name', async ({ change, corruptions, leaks, codes }) => {
+  const report = await parallels.check?.(memorySource(Uint8Array.from(change(image))));
+  expect(report).toMatchObject({ corruptions, leaks });
+  expect(report?.findings.map(({ code }) => code)).toEqual(codes);
+});

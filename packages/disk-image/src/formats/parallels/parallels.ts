@@ -5,6 +5,7 @@ import { imageInfo, tableFindings, truncationFindings } from '../../image/examin
 import type { Finding } from '../../image/finding.ts';
 import type { Examination, Format, ProbeInput } from '../../image/format.ts';
 import { refuseUnsafe } from '../../image/refusal.ts';
+import { checkBlocks } from './check.ts';
 import type { ParallelsHeader } from './header.ts';
 import { extensionFindings } from './format-extension.ts';
 import { HEADER_BYTES, NEW_MAGIC, OLD_MAGIC, readHeader, SECTOR, sectorsPerEntry } from './header.ts';
@@ -20,6 +21,14 @@ export const parallels: Format = {
     const { info, findings } = await examine(source);
     refuseUnsafe('parallels', findings);
     return openParallels(source, await readHeader(source), info);
+  },
+  async check(source) {
+    const { findings } = await examine(source);
+    refuseUnsafe(
+      'parallels',
+      findings.filter(({ code }) => code !== 'truncated'),
+    );
+    return checkBlocks(source, await readHeader(source));
   },
 };
 
