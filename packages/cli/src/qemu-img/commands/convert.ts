@@ -1,20 +1,15 @@
-import { chmod, chown, realpath, stat } from 'node:fs/promises';
-import type { Stats } from 'node:fs';
-import { findFormat } from '@diskmorph/disk-image';
-import type { Format } from '@diskmorph/disk-image';
+import type { Format, ZeroRule } from '@diskmorph/disk-image';
 import type { ImageFile } from '@diskmorph/disk-image-node';
-import { convertFile } from '@diskmorph/disk-image-node';
 import type { OptionSpec } from '../arguments/getopt.ts';
 import type { CommandLine } from '../arguments/given-options.ts';
 import { checkCacheMode, readCommandLine } from '../arguments/given-options.ts';
 import { parseByteCount, malformedSize, requireByteCount } from '../arguments/size.ts';
-import { allocateHoles } from '../create/allocate-holes.ts';
 import type { CreateValues } from '../create/given-create-options.ts';
 import { asksForHelp, readCreateOptions } from '../create/given-create-options.ts';
 import { optionHelp } from '../create/option-table.ts';
 import type { WriterRequest } from '../create/writer-options.ts';
 import { writerRequest } from '../create/writer-options.ts';
-import { Failure, reasonOf, systemWords } from '../failure.ts';
+import { Failure, reasonOf } from '../failure.ts';
 import { findDriver, qemuName } from '../format-names.ts';
 import type { KnownImage } from '../image/image-source.ts';
 import { examineImage, imageFile, knownImage } from '../image/image-source.ts';
@@ -23,9 +18,9 @@ import { chooseSnapshot, readSnapshotChoice } from '../image/snapshot-choice.ts'
 import { note, out } from '../text/output.ts';
 import { progressText } from '../text/progress.ts';
 import type { BitmapCopy } from './convert-bitmaps.ts';
-import { bitmapsToCopy, copyBitmaps, lacksBitmaps } from './convert-bitmaps.ts';
-import { convertIntoExisting, convertOntoDevice } from './convert-into-existing.ts';
-import { convertOverlay } from './convert-overlay.ts';
+import { bitmapsToCopy, lacksBitmaps } from './convert-bitmaps.ts';
+import { convertIntoExisting } from './convert-into-existing.ts';
+import { convertIntoNew } from './convert-into-new.ts';
 
 const OPTIONS: readonly OptionSpec[] = [
   { short: 'f', long: 'source-format', takes: 'value' },
@@ -66,6 +61,10 @@ export interface ConvertJob {
   readonly targetPath: string;
   readonly values: CreateValues;
   readonly request: WriterRequest;
+  /** With `-B`: the image that the target is to stand on, as its header will name it. */
+  readonly backing: { readonly name: string; readonly format: string } | undefined;
+  /** With `-S`. */
+  readonly zeroRule: ZeroRule | undefined;
   /** With `--bitmaps`. */
   readonly bitmaps: BitmapCopy | undefined;
   /** True when threads may be used. */
@@ -84,7 +83,6 @@ export async function convert(args: readonly string[]): Promise<number> {
   const progress = progressText(line.has('p') && !line.has('q'));
   try {
     if (line.has('n')) await convertIntoExisting(job, progress);
-    else if (backingName(job) !== undefined) await convertOverlay(job, progress);
     else await convertIntoNew(job, (percent) => progress.update(percent));
     progress.end('done');
     return 0;
@@ -92,11 +90,6 @@ export async function convert(args: readonly string[]): Promise<number> {
     progress.end('failed');
     throw error instanceof Failure ? error : new Failure(`error while converting: ${reasonOf(error)}`);
   }
-}
-
-/** The backing image that the target is to have. */
-export function backingName(job: Pick<ConvertJob, 'line' | 'values'>): string | undefined {
-  return job.line.value('backing') ?? job.values.get('backing_file');
 }
 
 function showHelp(line: CommandLine, driver: string): number {
@@ -171,35 +164,38 @@ async function prepare(line: CommandLine, { names, target, driver }: Names): Pro
   if (format === undefined) throw new Failure(`Unknown file format '${driver}'`);
   if (format.writer === undefined) throw new Failure(`Format driver '${driver}' does not support image creation`);
   const values = readCreateOptions(driver, line.values('o'), '');
-  checkTarget(line, driver, values);
+  const backing = backingOf(line, driver, values);
   const broken = line.has('skip-broken-bitmaps') ? 'skip' : 'refuse';
   const bitmaps = line.has('bitmaps') ? await bitmapsToCopy(sources, broken) : undefined;
   if (bitmaps !== undefined && !canTakeBitmaps(driver, values)) throw lacksBitmaps(format);
   const request = writerRequest(format, values, {
     compressed: line.has('c'),
-    fullyAllocated: parseByteCount(line.value('S') ?? '4k') === 0n,
     refuse: (message) => new Failure(`${target}: error while converting ${driver}: ${message}`),
   });
   const threads = source.onUnreadable === undefined && source.bytesPerSecond === undefined;
   const targetPath = line.has('target-image-opts')
     ? readImageName(target, { asOptions: true, format: undefined }).path
     : fromName(target).path;
-  return { line, sources, source, format, target, targetPath, values, request, bitmaps, threads };
+  const zeroRule = zeroRuleOf(line);
+  return { line, sources, source, format, target, targetPath, values, request, backing, zeroRule, bitmaps, threads };
 }
 
-function checkTarget(line: CommandLine, driver: string, values: CreateValues): void {
-  const backing = line.value('backing') ?? values.get('backing_file');
-  const backingFormat = line.value('backing-format') ?? values.get('backing_fmt');
-  if (backing !== undefined && !OVERLAY_FORMATS.has(driver)) {
-    throw new Failure(`Backing file not supported for file format '${driver}'`);
-  }
-  if (backing !== undefined && backingFormat === undefined) {
-    throw new Failure('Use of backing file requires explicit backing format');
-  }
+function backingOf(line: CommandLine, driver: string, values: CreateValues): ConvertJob['backing'] {
+  const name = line.value('backing') ?? values.get('backing_file');
+  const format = line.value('backing-format') ?? values.get('backing_fmt');
+  if (name === undefined) return undefined;
+  if (!OVERLAY_FORMATS.has(driver)) throw new Failure(`Backing file not supported for file format '${driver}'`);
+  if (format === undefined) throw new Failure('Use of backing file requires explicit backing format');
+  return { name, format };
+}
+
+function zeroRuleOf(line: CommandLine): ZeroRule | undefined {
+  const least = line.value('S');
+  return least === undefined ? undefined : { least: Number(parseByteCount(least)) };
 }
 
 /** Formats whose images can stand on a backing image that is named when they are made. */
-const OVERLAY_FORMATS: ReadonlySet<string> = new Set(['qcow2']);
+const OVERLAY_FORMATS: ReadonlySet<string> = new Set(['qcow2', 'vmdk']);
 
 /** Whether a new image can have bitmaps. */
 function canTakeBitmaps(driver: string, values: CreateValues): boolean {
@@ -238,81 +234,4 @@ async function snapshotId(image: KnownImage, given: string): Promise<string> {
     );
   }
   return chooseSnapshot((await examineImage(image)).info.snapshots, choice);
-}
-
-/** Without a format of its own to hold identifiers, the content need not be digested to derive them. */
-const WITHOUT_IDENTIFIERS: ReadonlySet<string> = new Set(['raw', 'qcow2']);
-
-/** Converts into a file that appears when it is whole. `onPercent` hears of progress. */
-export async function convertIntoNew(
-  job: Pick<ConvertJob, 'source' | 'format' | 'target' | 'targetPath' | 'request' | 'bitmaps' | 'threads'>,
-  onPercent: (percent: number) => void,
-): Promise<void> {
-  const { source, format, target, request, bitmaps } = job;
-  const driver = qemuName(format.name);
-  const { path, before } = await settleTarget(job.targetPath, `${target}: error while converting ${driver}:`);
-  if (before?.isBlockDevice() === true) {
-    await convertOntoDevice({ source, path, driver, target }, onPercent);
-    return;
-  }
-  const verify = process.env['DISKMORPH_VERIFY'] === '1';
-  try {
-    const report = await convertFile({
-      source,
-      target: {
-        path,
-        format: format.name,
-        options: request.options,
-        ...(driver === 'raw' ? { sizeMultiple: SECTOR_SIZE } : {}),
-      },
-      overwrite: true,
-      verify,
-      digest: !WITHOUT_IDENTIFIERS.has(driver),
-      ...(job.threads ? {} : { workers: 0 }),
-      onProgress: ({ phase, percent }) => {
-        if (phase === 'copy') onPercent(percent);
-      },
-      ...(bitmaps === undefined ? {} : { adjust: ([made = '']) => copyBitmaps(bitmaps, made, { format }) }),
-    });
-    if (request.allocateFile) for (const file of report.files) await allocateHoles(file.path);
-    if (before !== undefined) await restoreOwner(path, before);
-  } catch (error) {
-    throw failureOfConversion(error, job);
-  }
-}
-
-function failureOfConversion(error: unknown, { target, format }: Pick<ConvertJob, 'target' | 'format'>): Failure {
-  const words = systemWords(error);
-  const prefix = `${target}: error while converting ${qemuName(format.name)}:`;
-  if (error instanceof Error && error.message.startsWith('Cannot write beside') && words !== undefined) {
-    return new Failure(`${prefix} Could not create '${target}': ${words}`);
-  }
-  return new Failure(`${prefix} ${reasonOf(error)}`);
-}
-
-/** Where the target really lies, and what is there. Throws a failure for what cannot become an image. */
-export async function settleTarget(
-  given: string,
-  prefix: string,
-): Promise<{ readonly path: string; readonly before: Stats | undefined }> {
-  const path = await realpath(given).catch(() => given);
-  const before = await stat(path).catch(() => undefined);
-  if (before === undefined || before.isFile() || before.isBlockDevice()) return { path, before };
-  const why = before.isDirectory() ? 'Is a directory' : 'it is neither a file nor a block device';
-  throw new Failure(`${prefix} Could not create '${given}': ${why}`);
-}
-
-/** A replaced file keeps its mode and, as far as this process may, its owner. */
-async function restoreOwner(path: string, before: Stats): Promise<void> {
-  await chmod(path, before.mode & 0o7777).catch(() => undefined);
-  const now = await stat(path);
-  if (now.uid !== before.uid || now.gid !== before.gid)
-    await chown(path, before.uid, before.gid).catch(() => undefined);
-}
-
-/** The raw format, for commands that copy bytes. */
-export function rawFormat(): Format {
-  const raw = findFormat('raw');
-  if (raw === undefined) throw new Error('assertion failed: raw is a format');
-  return raw;
 }

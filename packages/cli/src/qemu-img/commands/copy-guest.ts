@@ -1,3 +1,4 @@
+import { alignUp } from '@diskmorph/disk-image';
 import type { DiskImage } from '@diskmorph/disk-image';
 
 /** Where guest bytes are written one after the other. */
@@ -15,12 +16,14 @@ export interface CopyRequest {
   readonly unitSize: number;
   /** The target reads as zeros already. */
   readonly targetIsZero: boolean;
+  /** Zeros are looked for in blocks of this size; 0 looks for none. */
+  readonly zeroBlockSize?: number;
   readonly isZero: (bytes: Uint8Array) => boolean;
   readonly onPercent: (percent: number) => void;
 }
 
 const MIN_PIECE_SIZE = 256 * 1024;
-/** Zeros are looked for in blocks of this size, or of a unit where that is larger. */
+/** Zeros are looked for in blocks of this size where none is asked for, or of a unit where that is larger. */
 const MIN_BLOCK_SIZE = 4096;
 
 /**
@@ -29,15 +32,17 @@ const MIN_BLOCK_SIZE = 4096;
  */
 export async function copyGuest(request: CopyRequest): Promise<void> {
   const { source, target, targetIsZero } = request;
-  const pieceSize = Math.max(MIN_PIECE_SIZE, request.unitSize);
-  const blockSize = Math.max(MIN_BLOCK_SIZE, request.unitSize);
+  const { zeroBlockSize = MIN_BLOCK_SIZE } = request;
+  const blockSize = Math.max(zeroBlockSize, request.unitSize);
+  const pieceSize = alignUp(Math.max(MIN_PIECE_SIZE, blockSize), blockSize);
   const buffer = new Uint8Array(pieceSize);
   for (let offset = 0; offset < source.virtualSize; offset += pieceSize) {
     const length = Math.min(pieceSize, source.virtualSize - offset);
     const bytes = buffer.subarray(0, length);
-    const hasData = await holdsData(source, offset, length);
+    const hasData = zeroBlockSize === 0 || (await holdsData(source, offset, length));
     if (hasData) await source.read(offset, bytes);
-    const runs = hasData ? zeroRuns(bytes, blockSize, request.isZero) : [{ start: 0, end: length, isZero: true }];
+    const whole = { start: 0, end: length, isZero: zeroBlockSize > 0 };
+    const runs = hasData && zeroBlockSize > 0 ? zeroRuns(bytes, blockSize, request.isZero) : [whole];
     for (const { start, end, isZero } of runs) {
       if (!isZero) await target.write(offset + start, bytes.subarray(start, end));
       else if (!targetIsZero) await target.zero(offset + start, end - start);

@@ -1,6 +1,6 @@
-import type { Format } from '@diskmorph/disk-image';
+import type { Format, ImageReference } from '@diskmorph/disk-image';
 import { alignUp } from '@diskmorph/disk-image';
-import { createImageFile } from '@diskmorph/disk-image-node';
+import { createImageFile, openFileSourceSync } from '@diskmorph/disk-image-node';
 import type { OptionSpec } from '../arguments/getopt.ts';
 import type { CommandLine } from '../arguments/given-options.ts';
 import { readCommandLine } from '../arguments/given-options.ts';
@@ -17,8 +17,7 @@ import { detectDriver } from '../image/detect.ts';
 import { openLocation, referencedPath } from '../image/image-source.ts';
 import { fromName } from '../image/location.ts';
 import { out } from '../text/output.ts';
-import { changeBacking } from './change-backing.ts';
-import { settleTarget } from './convert.ts';
+import { settleTarget } from './convert-into-new.ts';
 
 const OPTIONS: readonly OptionSpec[] = [
   { short: 'f', takes: 'value' },
@@ -119,7 +118,7 @@ async function backingSize(
   if (format === undefined) throw await unnamedBackingFormat(line, { name, backing, prefix });
   if (line.has('u')) return undefined;
   try {
-    const disk = await openBacking({ name: backing, format, imagePath: name }, '');
+    const { disk } = await openBacking({ name: backing, format, imagePath: name }, '');
     await disk.close();
     return disk.virtualSize;
   } catch (error) {
@@ -164,11 +163,12 @@ async function make(plan: ImagePlan): Promise<void> {
   if (backing !== undefined && (values.get('preallocation') ?? 'off') !== 'off' && values.get('extended_l2') !== 'on') {
     throw refuse('Backing file and preallocation can only be used at the same time if extended_l2 is on');
   }
-  const request = writerRequest(format, values, { compressed: false, fullyAllocated: false, refuse });
+  const request = writerRequest(format, values, { compressed: false, refuse });
   const { path, before } = await settleTarget(name, prefix);
-  if (before?.isBlockDevice() === true) {
-    if (driver === 'raw') return;
-    throw refuse('Only raw images can be made on a block device');
+  const isDevice = before?.isBlockDevice() === true;
+  if (isDevice && driver === 'raw') {
+    await checkDeviceSize(path, plan.size, refuse);
+    return;
   }
   try {
     const files = await createImageFile({
@@ -177,17 +177,28 @@ async function make(plan: ImagePlan): Promise<void> {
       virtualSize: driver === 'raw' ? alignUp(plan.size, SECTOR_SIZE) : plan.size,
       options: request.options,
       overwrite: true,
-      ...(backing === undefined
-        ? {}
-        : {
-            adjust: (made) =>
-              changeBacking({ format, path: made, shownName: name }, { name: backing, format: backingFormat }),
-          }),
+      ...(backing === undefined ? {} : { backing: await backingReference(plan, backing, backingFormat) }),
     });
-    if (request.allocateFile) for (const file of files) await allocateHoles(file);
+    if (request.allocateFile && !isDevice) for (const file of files) await allocateHoles(file);
   } catch (error) {
     if (error instanceof Failure) throw refuse(error.message);
     const words = systemWords(error);
     throw refuse(words === 'No such file or directory' ? `Could not create '${name}': ${words}` : reasonOf(error));
   }
+}
+
+/** A raw disk on a device is what the device holds. */
+async function checkDeviceSize(path: string, size: number, refuse: (message: string) => Failure): Promise<void> {
+  const device = openFileSourceSync(path);
+  await device.close();
+  if (device.size < size) throw refuse('Cannot grow device files');
+}
+
+/** The backing image as the header will name it. A VMDK records which content its parent has, so the parent is opened. */
+async function backingReference(plan: ImagePlan, name: string, format: string | undefined): Promise<ImageReference> {
+  const reference = { kind: 'backing' as const, name, ...(format === undefined ? {} : { format }) };
+  if (plan.driver !== 'vmdk') return reference;
+  const { disk } = await openBacking({ name, format, imagePath: plan.name }, '');
+  await disk.close();
+  return disk.info.linkId === undefined ? reference : { ...reference, linkIds: [disk.info.linkId] };
 }

@@ -7,7 +7,7 @@ import { Failure } from '../failure.ts';
 import { findDriver } from '../format-names.ts';
 import { imageFile, knownImage, openGuestDisk } from '../image/image-source.ts';
 import { fromName, readImageName } from '../image/location.ts';
-import { convertIntoNew } from './convert.ts';
+import { convertIntoNew } from './convert-into-new.ts';
 
 const OPTIONS: readonly OptionSpec[] = [
   { short: 'f', takes: 'value' },
@@ -42,7 +42,9 @@ export async function dd(args: readonly string[]): Promise<number> {
       format,
       target: output,
       targetPath: fromName(output).path,
-      request: writerRequest(format, new Map(), { compressed: false, fullyAllocated: false, refuse }),
+      request: writerRequest(format, new Map(), { compressed: false, refuse }),
+      backing: undefined,
+      zeroRule: undefined,
       bitmaps: undefined,
       threads: true,
     },

@@ -123,7 +123,7 @@ async function measureTarget(format: Format, line: CommandLine, source: Measured
   const { writer } = format;
   const driver = line.value('O') ?? 'raw';
   const values = readCreateOptions(driver, line.values('o'), '');
-  const { options } = writerRequest(format, values, { compressed: false, fullyAllocated: false, refuse: toFailure });
+  const { options } = writerRequest(format, values, { compressed: false, refuse: toFailure });
   if (writer === undefined) throw new Error('assertion failed: the format has a writer');
   try {
     const layout = writer.layout({

@@ -12,7 +12,7 @@ import { readImageName } from '../image/location.ts';
 import { progressText } from '../text/progress.ts';
 import { changeBacking } from './change-backing.ts';
 import { withGuestWriter } from './guest-writer.ts';
-import { readPadded } from './write-differences.ts';
+import { readPadded } from './padded-read.ts';
 
 const OPTIONS: readonly OptionSpec[] = [
   { short: 'f', takes: 'value' },
@@ -118,7 +118,7 @@ const MIN_PIECE_SIZE = 256 * 1024;
 
 async function openNext(image: KnownImage, name: string, format: string | undefined): Promise<DiskImage> {
   try {
-    return await openBacking({ name, format, imagePath: image.location.path }, '');
+    return (await openBacking({ name, format, imagePath: image.location.path }, '')).disk;
   } catch (error) {
     throw new Failure(`Could not open new backing file '${name}': ${reasonOf(error)}`);
   }

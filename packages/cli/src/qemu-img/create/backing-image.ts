@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import type { DiskImage } from '@diskmorph/disk-image';
+import type { ImageFile } from '@diskmorph/disk-image-node';
 import { openImageFile } from '@diskmorph/disk-image-node';
 import { Failure, reasonOf, systemWords } from '../failure.ts';
 import { findDriver } from '../format-names.ts';
@@ -16,8 +17,11 @@ export interface BackingChoice {
   readonly imagePath: string;
 }
 
-/** Opens what will be the backing image. `prefix` begins the message of a failure. */
-export async function openBacking(choice: BackingChoice, prefix: string): Promise<DiskImage> {
+/** The file of what will be the backing image, and its disk, opened. `prefix` begins the message of a failure. */
+export async function openBacking(
+  choice: BackingChoice,
+  prefix: string,
+): Promise<{ readonly file: ImageFile; readonly disk: DiskImage }> {
   const fail = (why: string): Failure =>
     new Failure(
       `${prefix}${prefix === '' ? '' : 'Could not open backing file: '}Could not open '${choice.name}': ${why}`,
@@ -30,7 +34,8 @@ export async function openBacking(choice: BackingChoice, prefix: string): Promis
     throw new Failure(`${prefix}Unknown driver '${choice.format}'`);
   try {
     const known = await knownImage({ ...fromName(path), ...(format === undefined ? {} : { format: format.name }) });
-    return await openImageFile(imageFile(known));
+    const file = imageFile(known);
+    return { file, disk: await openImageFile(file) };
   } catch (error) {
     const words = systemWords(error) ?? /: ([^:]*)$/.exec(reasonOf(error))?.[1] ?? reasonOf(error);
     throw fail(words);

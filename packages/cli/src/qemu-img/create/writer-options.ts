@@ -11,13 +11,6 @@ export interface WriterRequest {
   readonly allocateFile: boolean;
 }
 
-/** What else was asked of the target. */
-export interface WriterWishes {
-  readonly compressed: boolean;
-  /** `-S 0`: no holes. */
-  readonly fullyAllocated: boolean;
-}
-
 /** Options that say something about the image which the writer gets in another way, or that change nothing. */
 const NOT_FOR_WRITERS: ReadonlySet<string> = new Set([
   'size',
@@ -32,7 +25,7 @@ const NOT_FOR_WRITERS: ReadonlySet<string> = new Set([
 export function writerRequest(
   format: Format,
   values: CreateValues,
-  wishes: WriterWishes & { readonly refuse: (message: string) => Failure },
+  wishes: { readonly compressed: boolean; readonly refuse: (message: string) => Failure },
 ): WriterRequest {
   const { refuse } = wishes;
   const driver = qemuName(format.name);
@@ -47,11 +40,10 @@ export function writerRequest(
   if (driver === 'vhdx' && options['block_size'] === '0') delete options['block_size'];
   if (wishes.compressed) compress(driver, options, refuse);
   const whole = isWhole(values.get('preallocation'));
-  if (driver === 'qcow2' && wishes.fullyAllocated && !wishes.compressed) options['preallocation'] = 'full';
   return {
     format,
     options,
-    allocateFile: driver !== 'qcow2' && (whole || wishes.fullyAllocated) && holdsAllBytes(driver, options),
+    allocateFile: driver !== 'qcow2' && whole && holdsAllBytes(driver, options),
   };
 }
 

@@ -19,7 +19,7 @@ export async function withWritableFile<T>(
   try {
     const sink = openFileSink(path, shownName);
     try {
-      return await change({ source: liveSource(fd), sink });
+      return await change({ source: liveSource(fd, sink.deviceSize), sink });
     } finally {
       await sink.close();
     }
@@ -28,10 +28,10 @@ export async function withWritableFile<T>(
   }
 }
 
-function liveSource(fd: number): WritableImageFile['source'] {
+function liveSource(fd: number, deviceSize: number | undefined): WritableImageFile['source'] {
   return {
     get size() {
-      return fstatSync(fd).size;
+      return deviceSize ?? fstatSync(fd).size;
     },
     async read(offset, into) {
       for (let done = 0; done < into.length;) {
