@@ -1,109 +1,93 @@
-/** One case: the programs take turns, and the results are compared. */
+/** One case: the programs take turns, and what they did is checked. */
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runCommand } from '../fixtures/command.ts';
 import type { BenchCase } from './cases.ts';
-import type { Cost } from './measure.ts';
+import type { Contender, Places, Programs } from './contenders.ts';
+import { contendersOf } from './contenders.ts';
+import type { Cost, MeasuredRun } from './measure.ts';
 import { measure } from './measure.ts';
-
-/** A program with the arguments that convert `source` to `target`. */
-interface Contender {
-  readonly name: string;
-  readonly program: string;
-  readonly programArguments: (source: string, target: string) => readonly string[];
-}
+import { checkOutcome } from './result-checks.ts';
 
 /** What one contender did in one case. */
 export interface ContenderResult {
   readonly contender: string;
-  readonly costs: Cost[];
+  readonly isLikeForLike: boolean;
+  /** One a round. */
+  readonly costs: readonly Cost[];
   /** Bytes on the disk of what it wrote. */
-  outputBytes: number;
-}
-
-/** A case with the figures of each contender; the first is the peer. */
-export interface CaseResult {
-  readonly name: string;
-  readonly results: readonly ContenderResult[];
+  readonly outputBytes: number;
 }
 
 /** Where a case finds its things. */
 export interface Arena {
-  readonly qemuImg: string;
-  readonly source: string;
+  readonly programs: Programs;
+  /** Paths of what the case reads, in the order of `sourcesOf`. */
+  readonly sources: readonly string[];
   /** Outputs are written to a folder in here, and removed. */
   readonly workFolder: string;
-  readonly rounds: number;
-  /** Worker threads for diskmorph; its own choice when absent. */
-  readonly workers?: number;
+  /** How often each contender is measured; a case of short runs three times as often. */
+  readonly pairs: number;
 }
 
-const DISKMORPH = join(import.meta.dirname, '..', 'packages', 'cli', 'bin', 'diskmorph.js');
+const SHORT_FACTOR = 3;
 
 /**
- * Runs the case: a warm-up by the peer, then in each round every contender once. In the first round each result is
- * compared with the source by the peer. Throws when a program fails or a result differs.
+ * Runs the case: a warm-up of both programs, in which what they do is checked, then rounds in which every contender runs
+ * once. Returns the contenders' results, the peer's first. Throws when a program fails or its result is wrong.
  */
-export async function runCase(benchCase: BenchCase, arena: Arena): Promise<CaseResult> {
-  const contenders = contendersOf(benchCase, arena);
-  const peer = contenders[0];
-  if (peer !== undefined) await runOnce(peer, arena, async () => {});
-  const results: ContenderResult[] = contenders.map(({ name }) => ({ contender: name, costs: [], outputBytes: 0 }));
-  for (let round = 0; round < arena.rounds; round += 1) {
+export async function runCase(benchCase: BenchCase, arena: Arena): Promise<readonly ContenderResult[]> {
+  const contenders = contendersOf(benchCase.task, arena.programs);
+  const outputBytes = await warmUp(benchCase, contenders, arena);
+  const rounds = arena.pairs * (benchCase.short === true ? SHORT_FACTOR : 1);
+  const costs: Cost[][] = contenders.map(() => []);
+  for (let round = 0; round < rounds; round += 1) {
     for (const [index, contender] of contenders.entries()) {
-      const result = results[index];
-      const cost = await runOnce(contender, arena, async (target, folder) => {
-        if (round > 0 || result === undefined) return;
-        result.outputBytes = await bytesIn(folder);
-        await compare(benchCase, arena, target);
-      });
-      result?.costs.push(cost);
+      const { cost } = await runOnce(contender, arena);
+      costs[index]?.push(cost);
     }
   }
-  return { name: benchCase.name, results };
+  return contenders.map(({ name, isLikeForLike }, index) => ({
+    contender: name,
+    isLikeForLike,
+    costs: costs[index] ?? [],
+    outputBytes: outputBytes[index] ?? 0,
+  }));
 }
 
-function contendersOf(benchCase: BenchCase, arena: Arena): Contender[] {
-  const { sourceFormat, targetFormat, peerOptions, ourOptions } = benchCase;
-  const formats = ['-f', sourceFormat, '-O', targetFormat];
-  const workers = arena.workers === undefined ? [] : ['--workers', String(arena.workers)];
-  const ours = (name: string, extra: readonly string[]): Contender => ({
-    name,
-    program: process.execPath,
-    programArguments: (source, target) =>
-      [DISKMORPH, 'convert', ...formats, ...ourOptions, ...workers, ...extra].concat(source, target),
-  });
-  const peer: Contender = {
-    name: 'qemu-img',
-    program: arena.qemuImg,
-    programArguments: (source, target) => ['convert', ...formats, ...peerOptions, source, target],
-  };
-  return [peer, ours('diskmorph, copy only', ['--no-verify', '--no-digest']), ours('diskmorph, verified', [])];
+/** One run of each that is not counted; its result is checked. Returns the sizes of the results. */
+async function warmUp({ task }: BenchCase, contenders: readonly Contender[], arena: Arena): Promise<number[]> {
+  const sizes: number[] = [];
+  let peerOutput: string | undefined;
+  for (const contender of contenders) {
+    await runOnce(contender, arena, async ({ output }, places, folder) => {
+      peerOutput ??= output;
+      await checkOutcome({ task, places, output, peerOutput }, arena.programs.qemuImg);
+      sizes.push(await bytesIn(folder));
+    });
+  }
+  return sizes;
 }
 
 /** Each run starts with nothing of an earlier one left to be written to the disk. */
 async function runOnce(
   contender: Contender,
   arena: Arena,
-  examine: (target: string, folder: string) => Promise<void>,
-): Promise<Cost> {
+  examine?: (run: MeasuredRun, places: Places, folder: string) => Promise<void>,
+): Promise<MeasuredRun> {
   const folder = join(arena.workFolder, 'output');
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
   await runCommand('sync', []);
+  const [source = '', other = ''] = arena.sources;
+  const places = { source, other, target: join(folder, 'result') };
   try {
-    const target = join(folder, 'result');
-    const cost = await measure(contender.program, contender.programArguments(arena.source, target));
-    await examine(target, folder);
-    return cost;
+    const run = await measure(contender.commandLine(places));
+    await examine?.(run, places, folder);
+    return run;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-}
-
-async function compare(benchCase: BenchCase, arena: Arena, target: string): Promise<void> {
-  const { sourceFormat, targetFormat } = benchCase;
-  await runCommand(arena.qemuImg, ['compare', '-f', sourceFormat, '-F', targetFormat, arena.source, target]);
 }
 
 async function bytesIn(folder: string): Promise<number> {

@@ -5,45 +5,48 @@ import { join } from 'node:path';
 import { runCommand } from '../fixtures/command.ts';
 import { requirePackage } from '../fixtures/peers.ts';
 
-/** What one run cost. */
+/** What one run cost. Times are kept in steps of 1 ms. */
 export interface Cost {
   readonly wallSeconds: number;
-  /** User and system time of the process and its threads; the account is kept in steps of 10 ms. */
+  /** User and system time of the process, its threads and the processes that it waited for. */
   readonly cpuSeconds: number;
-  /** The most memory that was resident at once. */
+  /** The most memory that was resident at once in one process. */
   readonly peakMebibytes: number;
 }
 
-/** The smallest, the middle and the largest of some figures. */
-export interface Spread {
-  readonly min: number;
-  readonly median: number;
-  readonly max: number;
+/** A run with what the program printed to standard output. */
+export interface MeasuredRun {
+  readonly cost: Cost;
+  readonly output: string;
 }
 
+/** A command line. */
+export interface CommandLine {
+  readonly program: string;
+  readonly programArguments: readonly string[];
+}
+
+/** bash's own `time` knows milliseconds where GNU time prints hundredths; the peak of memory is known to GNU time only. */
+const TIMED = 'TIMEFORMAT="%3R %3U %3S"; { time "$@" 2>&3; } 3>&2 2>"$0"';
+
 /** Runs the program once. Throws an Error with its last words when it fails. */
-export async function measure(program: string, programArguments: readonly string[]): Promise<Cost> {
-  const time = await requirePackage('time', 'time');
+export async function measure({ program, programArguments }: CommandLine): Promise<MeasuredRun> {
+  const [bash, time] = [await requirePackage('bash', 'bash'), await requirePackage('time', 'time')];
   const folder = await mkdtemp(join(tmpdir(), 'diskmorph-bench-'));
+  const [times, peak] = [join(folder, 'times'), join(folder, 'peak')];
   try {
-    const account = join(folder, 'account');
-    const started = performance.now();
-    await runCommand(time, ['-f', '%U %S %M', '-o', account, program, ...programArguments]);
-    const wallSeconds = (performance.now() - started) / 1000;
-    const [user = 0, system = 0, peakKibibytes = 0] = (await readFile(account, 'utf8')).trim().split(' ').map(Number);
-    return { wallSeconds, cpuSeconds: user + system, peakMebibytes: peakKibibytes / 1024 };
+    const output = await runCommand(
+      bash,
+      ['-c', TIMED, times, time, '-q', '-f', '%M', '-o', peak, program].concat(programArguments),
+    );
+    const [wallSeconds = 0, user = 0, system = 0] = await numbersIn(times);
+    const [peakKibibytes = 0] = await numbersIn(peak);
+    return { cost: { wallSeconds, cpuSeconds: user + system, peakMebibytes: peakKibibytes / 1024 }, output };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-/** Throws an Error for no figures. */
-export function spreadOf(figures: readonly number[]): Spread {
-  const sorted = [...figures].sort((a, b) => a - b);
-  const middle = (sorted.length - 1) / 2;
-  const [min, low, high, max] = [0, Math.floor(middle), Math.ceil(middle), sorted.length - 1].map((at) => sorted[at]);
-  if (min === undefined || low === undefined || high === undefined || max === undefined) {
-    throw new Error('a spread needs at least one figure');
-  }
-  return { min, median: (low + high) / 2, max };
+async function numbersIn(path: string): Promise<number[]> {
+  return (await readFile(path, 'utf8')).trim().split(/\s+/).map(Number);
 }

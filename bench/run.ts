@@ -1,91 +1,144 @@
 /** The command line of the benchmarks; see README.md beside this file. */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
-import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { requireDiskFixture } from '../fixtures/disk-fixture.ts';
-import type { DiskFixture } from '../fixtures/disk-fixture.ts';
+import { rmSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join, relative } from 'node:path';
 import { runCommand } from '../fixtures/command.ts';
-import { requireQemuImg } from '../fixtures/peers.ts';
-import { selectCases, SPARSE_SOURCE } from './cases.ts';
+import type { DiskFixture } from '../fixtures/disk-fixture.ts';
+import { requireDiskFixture } from '../fixtures/disk-fixture.ts';
+import { requirePackage, requireQemuImg } from '../fixtures/peers.ts';
 import type { BenchCase } from './cases.ts';
-import type { CaseResult } from './contest.ts';
+import { selectCases, SIZE_GOAL } from './cases.ts';
+import { caseTitle } from './case-title.ts';
+import type { Programs } from './contenders.ts';
+import type { ContenderResult } from './contest.ts';
 import { runCase } from './contest.ts';
-import { TABLE_HEAD, tableRows } from './report.ts';
-import { requireSparseDisk } from './sparse-disk.ts';
+import { requireInstalledProgram } from './installed-program.ts';
+import { describeMachine } from './machine.ts';
+import { caseRows, LEGEND, reportText, TABLE_HEAD } from './report.ts';
+import type { CaseResult, RunKind, RunResult } from './result-file.ts';
+import { keepResult } from './result-file.ts';
+import type { Settings } from './settings.ts';
+import { readSettings, USAGE } from './settings.ts';
+import { sourcePath, sourcesOf, variantsFor } from './sources.ts';
 
-const RESULTS = join(import.meta.dirname, 'results');
+const WORKSPACE = join(import.meta.dirname, '..');
 const GIB = 2 ** 30;
 
-interface Settings {
-  readonly names: readonly string[];
-  readonly rounds: number;
-  readonly sizeGib: number;
-  readonly workers?: number;
-}
-
-function readSettings(): Settings {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      rounds: { type: 'string', default: '5' },
-      'size-gib': { type: 'string', default: '4' },
-      workers: { type: 'string' },
-    },
-  });
-  return {
-    names: positionals,
-    rounds: positiveInteger('--rounds', values.rounds),
-    sizeGib: positiveInteger('--size-gib', values['size-gib']),
-    ...(values.workers === undefined ? {} : { workers: positiveInteger('--workers', values.workers) }),
-  };
-}
-
-function positiveInteger(name: string, text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new Error(`${name} ${text} is not a positive whole number`);
-}
-
 async function main(settings: Settings): Promise<void> {
-  const chosen = selectCases(settings.names);
-  const qemuImg = await requireQemuImg();
-  const wanted = chosen.map(({ source }) => source).filter((source) => source !== 'raw' && source !== SPARSE_SOURCE);
-  const fixture = await requireDiskFixture({ sizeBytes: settings.sizeGib * GIB, source: 'usr', variants: wanted });
+  const chosen = selectCases(settings);
+  const startedAt = new Date().toISOString();
+  say('building the programs as they are installed');
+  const commit = await commitOfSources();
+  const programs = await requirePrograms();
+  say('making the images that are not there yet');
+  const fixture = await requireDiskFixture({
+    sizeBytes: settings.diskBytes,
+    source: 'usr',
+    variants: variantsFor(chosen),
+  });
+  for (const source of chosen.flatMap(sourcesOf)) await sourcePath(source, fixture);
   const workFolder = await mkdtemp(join(fixture.folder, '..', 'bench-'));
-  const results: CaseResult[] = [];
+  removeWhenStopped(workFolder);
   try {
-    console.log(`${await describe(qemuImg, fixture)}\n\n${TABLE_HEAD}`);
-    for (const benchCase of chosen) {
-      const source = await sourcePath(benchCase, fixture);
-      const result = await runCase(benchCase, { ...settings, qemuImg, source, workFolder });
-      results.push(result);
-      console.log(tableRows(result));
-    }
+    const machine = await describeMachine(programs, workFolder);
+    const cases = await runCases(chosen, { settings, programs, fixture, workFolder });
+    const kind = kindOf(settings);
+    const run: RunResult = { version: 1, startedAt, commit, kind, machine, disk: diskText(fixture), cases };
+    await finish(run);
   } finally {
     await rm(workFolder, { recursive: true, force: true });
   }
-  await keep(results);
 }
 
-async function sourcePath(benchCase: BenchCase, fixture: DiskFixture): Promise<string> {
-  if (benchCase.source !== SPARSE_SOURCE) return fixture.path(benchCase.source);
-  return requireSparseDisk(fixture.folder, fixture.path('raw'));
+async function requirePrograms(): Promise<Programs> {
+  return {
+    ...(await requireInstalledProgram()),
+    qemuImg: await requireQemuImg(),
+    node: process.execPath,
+    shell: await requirePackage('bash', 'bash'),
+    sha512sum: await requirePackage('sha512sum', 'coreutils'),
+  };
 }
 
-async function describe(qemuImg: string, fixture: DiskFixture): Promise<string> {
-  const version = (await runCommand(qemuImg, ['--version'])).split('\n')[0] ?? '';
-  const { sizeBytes, allocatedBytes, source } = fixture.manifest;
-  const disk = `a disk of ${sizeBytes / GIB} GiB with ${(allocatedBytes / GIB).toFixed(2)} GiB of /usr`;
-  const content = source === 'usr' ? disk : disk.replace('/usr', 'Debian');
-  return `${version}, Node ${process.version}, ${cpus().length} cores, ${content}.`;
+/** The commit of the sources, with `+` behind it where what is built from has been changed since. */
+async function commitOfSources(): Promise<string> {
+  const changes = await git('status', '--porcelain', '--', 'packages', 'tools', 'package-lock.json');
+  return `${await git('rev-parse', '--short', 'HEAD')}${changes === '' ? '' : '+'}`;
 }
 
-async function keep(results: readonly CaseResult[]): Promise<void> {
-  await mkdir(RESULTS, { recursive: true });
-  const name = `${new Date().toISOString().replaceAll(':', '-')}.json`;
-  await writeFile(join(RESULTS, name), `${JSON.stringify(results, undefined, 2)}\n`);
-  console.log(`\nEvery figure: bench/results/${name}`);
+async function git(...words: string[]): Promise<string> {
+  return (await runCommand('git', ['-C', WORKSPACE, ...words])).trim();
 }
 
-await main(readSettings());
+interface Stage {
+  readonly settings: Settings;
+  readonly programs: Programs;
+  readonly fixture: DiskFixture;
+  readonly workFolder: string;
+}
+
+async function runCases(chosen: readonly BenchCase[], stage: Stage): Promise<CaseResult[]> {
+  const { settings, programs, fixture, workFolder } = stage;
+  const results: CaseResult[] = [];
+  console.log(TABLE_HEAD);
+  for (const [index, benchCase] of chosen.entries()) {
+    say(`${index + 1} of ${chosen.length}: ${benchCase.name}`);
+    const sources = await Promise.all(sourcesOf(benchCase).map((source) => sourcePath(source, fixture)));
+    const contenders = await runCase(benchCase, { programs, sources, workFolder, pairs: settings.pairs });
+    const result = resultOf(benchCase, contenders);
+    results.push(result);
+    console.log(caseRows(result));
+  }
+  return results;
+}
+
+function resultOf(benchCase: BenchCase, contenders: readonly ContenderResult[]): CaseResult {
+  const { name, group, goal, scaling } = benchCase;
+  return {
+    name,
+    group,
+    title: caseTitle(benchCase.task),
+    ...(goal === undefined ? {} : { goal }),
+    ...(benchCase.compresses === true ? { sizeGoal: SIZE_GOAL } : {}),
+    ...(scaling === undefined ? {} : { scaling }),
+    contenders,
+  };
+}
+
+async function finish(run: RunResult): Promise<void> {
+  console.log(`\n${LEGEND}`);
+  const path = await keepResult(run, reportText(run));
+  console.log(`\nEvery figure: ${relative(process.cwd(), path)}, the table beside it.`);
+}
+
+function kindOf({ quick, only }: Settings): RunKind {
+  if (quick) return 'quick';
+  return only.length === 0 ? 'full' : 'part';
+}
+
+function diskText({ manifest }: DiskFixture): string {
+  const { sizeBytes, allocatedBytes } = manifest;
+  return `The disk: ${sizeBytes / GIB} GiB, ${(allocatedBytes / GIB).toFixed(2)} GiB of it data: files of a Debian /usr in an ext4 file system.`;
+}
+
+/** What a program had written when the run was stopped is gigabytes. */
+function removeWhenStopped(workFolder: string): void {
+  for (const [signal, exitCode] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    process.once(signal, () => {
+      rmSync(workFolder, { recursive: true, force: true });
+      process.exit(exitCode);
+    });
+  }
+}
+
+/** Progress goes to standard error, so that standard output is the table. */
+function say(text: string): void {
+  process.stderr.write(`bench: ${text}\n`);
+}
+
+const settings = readSettings(process.argv.slice(2));
+if (settings === undefined) process.stdout.write(USAGE);
+else await main(settings);
