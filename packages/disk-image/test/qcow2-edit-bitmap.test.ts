@@ -86,6 +86,14 @@ const steps: readonly (readonly [
   ],
   ['remove', (file) => bitmaps().remove(file, 'a'), [['b', ['auto']]]],
   [
+    'merge from another file',
+    async (file) => bitmaps().merge(file, 'a', { name: 'b', source: memorySource(await recordedWrites()) }),
+    [
+      ['a', []],
+      ['b', ['auto']],
+    ],
+  ],
+  [
     'merge',
     (file) => bitmaps().merge(file, 'a', { name: 'b' }),
     [

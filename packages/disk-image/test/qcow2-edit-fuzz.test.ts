@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ImageError, memorySource } from '../src/index.ts';
 import type { WritableImageFile } from '../src/index.ts';
 import { qcow2 } from '../src/formats/qcow2/qcow2.ts';
+import { readMetadata } from '../src/formats/qcow2/metadata.ts';
 import { context, editor } from './qcow2-edit-driver.ts';
 import { golden, makeGolden } from './qcow2-golden.ts';
 import type { Peer } from './qcow2-peer.ts';
@@ -37,6 +38,15 @@ const CHANGES: readonly ((file: WritableImageFile) => Promise<unknown> | undefin
     await writer?.finish();
   },
 ];
+/** A damaged image as the origin of bitmaps. */
+const COPIES: readonly ((file: WritableImageFile, damaged: Uint8Array) => Promise<unknown> | undefined)[] = [
+  (file, damaged) => editor().bitmaps?.copy(file, memorySource(damaged), ['dirty0']),
+  async (file, damaged) => {
+    await editor().bitmaps?.add(file, { name: 'own', granularity: 512, state: 'enabled' });
+    await editor().bitmaps?.merge(file, 'own', { name: 'dirty0', source: memorySource(damaged) });
+  },
+];
+
 /** A repair mends what it can; what it cannot was wrong before. */
 const REPAIRS = new Set([5, 6]);
 
@@ -68,4 +78,50 @@ test('a damaged image is refused with an ImageError, or the change leaves no cor
     }),
     { numRuns: 1500 },
   );
+});
+
+/** An image whose bitmap has bits, and where its directory and its table begin. */
+async function withBits(): Promise<{
+  readonly bytes: Uint8Array;
+  readonly places: readonly number[];
+  readonly size: number;
+}> {
+  await makeGolden(peer, golden('snapshots and a bitmap'));
+  await peer.io('disk.qcow2', ['write -P 9 64k 200k', 'write -P 9 3M 4k']);
+  const bytes = await peer.read('disk.qcow2');
+  const { bitmaps, extensions, header } = await readMetadata(memorySource(bytes));
+  const places = [extensions.bitmaps?.directoryOffset ?? 0, bitmaps[0]?.tableOffset ?? 0];
+  return { bytes, places, size: header.virtualSize };
+}
+
+test('bitmaps of a damaged image are refused with an ImageError, or what takes them stays whole', async () => {
+  const { bytes, places, size } = await withBits();
+  await peer.img(['create', '-q', '-f', 'qcow2', '-o', 'cluster_size=512', 'into.qcow2', `${size}`]);
+  const into = await peer.read('into.qcow2');
+  const near = fc.record({ place: fc.constantFrom(...places), by: fc.nat(40), value: fc.nat(255) });
+  const inBitmaps = near.map(({ place, by, value }) => ({ at: place + by, value }));
+  const cases = fc.record({
+    copy: fc.nat(COPIES.length - 1),
+    damage: fc.oneof(damage, fc.array(inBitmaps, { minLength: 1, maxLength: 3 })),
+  });
+  const seen = { taken: 0, refused: 0 };
+  await fc.assert(
+    fc.asyncProperty(cases, async ({ copy, damage: changes }) => {
+      const damaged = bytes.slice();
+      for (const { at, value } of changes) if (at < damaged.length) damaged[at] = value;
+      const file = await recordedFile(into);
+      try {
+        await COPIES[copy]?.(file, damaged);
+        seen.taken++;
+      } catch (error) {
+        expect(error).toBeInstanceOf(ImageError);
+        seen.refused++;
+      }
+      const report = await qcow2.check?.(memorySource(file.bytes()));
+      expect({ corruptions: report?.corruptions, leaks: report?.leaks }).toEqual({ corruptions: 0, leaks: 0 });
+    }),
+    { numRuns: 600 },
+  );
+  expect(seen.taken).toBeGreaterThan(0);
+  expect(seen.refused).toBeGreaterThan(0);
 });

@@ -30,6 +30,10 @@ export const MAX_SNAPSHOT_TABLE_SIZE: number = 16 * 2 ** 20;
 export const MAX_BITMAPS: number = 65535;
 /** Bytes of the longest bitmap name, as in QEMU. qcow2 specification, "Bitmap directory". */
 export const MAX_BITMAP_NAME_LENGTH: number = 1023;
+/** Fewest guest bytes of one bit of a bitmap that is written, as in QEMU. */
+export const MIN_GRANULARITY: number = 512;
+/** Most guest bytes of one bit of a bitmap that is written, as in QEMU. */
+export const MAX_GRANULARITY: number = 2 ** 31;
 /** Bytes of the extra data of one bitmap; the specification defines none. */
 export const MAX_BITMAP_EXTRA_DATA: number = 1024;
 /** Bytes of the whole bitmap directory: 256 for each of the most bitmaps. */

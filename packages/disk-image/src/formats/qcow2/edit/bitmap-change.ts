@@ -4,12 +4,13 @@ import { qcow2Error } from '../qcow2-error.ts';
 import { replaceBitmapDirectory } from './bitmap-entry.ts';
 import { openForChange } from './edited-image.ts';
 import { repairDirty } from './repair.ts';
+import { trackedFile } from './tracked-file.ts';
 import type { Transaction } from './transaction.ts';
 import { transaction } from './transaction.ts';
 
 /** A change of an image that can have bitmaps. Throws `unsupported` for version 2, and as `openForChange` does. */
 export async function openBitmaps(file: WritableImageFile): Promise<Transaction> {
-  const image = await openForChange(file, { externalData: 'allowed', repair: repairDirty });
+  const image = await openForChange(trackedFile(file), { externalData: 'allowed', repair: repairDirty });
   if (image.metadata.header.version !== 2) return transaction(image);
   throw qcow2Error('unsupported', 'Version 2 has no persistent bitmaps; amend the image to compat=1.1', {
     structure: 'header',

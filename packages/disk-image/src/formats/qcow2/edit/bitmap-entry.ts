@@ -8,10 +8,9 @@ import { BITMAPS } from '../header-extension.ts';
 import { qcow2Error } from '../qcow2-error.ts';
 import type { TableWords } from '../table-words.ts';
 import { readTableWords } from '../table-words.ts';
-import { MAX_BITMAP_TABLE_SIZE } from '../limits.ts';
+import { MAX_BITMAP_DIRECTORY_SIZE, MAX_BITMAP_TABLE_SIZE, MAX_GRANULARITY, MIN_GRANULARITY } from '../limits.ts';
 import type { Metadata } from '../metadata.ts';
 import { tableFault, faultError } from '../fault.ts';
-import type { EditedImage } from './edited-image.ts';
 import type { ExtensionDraft, HeaderChange } from './header-switch.ts';
 import { encodeWords } from './mapping-change.ts';
 import type { Transaction } from './transaction.ts';
@@ -47,10 +46,10 @@ export function bitmapDataOffset(words: TableWords, index: number): number {
   return (words[index * 2] ?? 0) * 2 ** 32 + (words[index * 2 + 1] ?? 0);
 }
 
-/** Frees the data of the entries from `first` on. */
-export async function freeBitmapData(change: Transaction, words: TableWords, first: number = 0): Promise<void> {
+/** Frees the data of all entries. */
+export async function freeBitmapData(change: Transaction, words: TableWords): Promise<void> {
   const { clusterSize } = change.image.metadata.geometry;
-  for (let index = first; index < words.length / 2; index++) {
+  for (let index = 0; index < words.length / 2; index++) {
     const offset = bitmapDataOffset(words, index);
     if (offset > 1) await change.change(offset, clusterSize, -1);
   }
@@ -98,6 +97,11 @@ export async function replaceBitmapDirectory(
     return { extensions: others, autoclearFeatures: header.autoclearFeatures & ~AUTOCLEAR.bitmaps };
   }
   const directory = encodeDirectory(bitmaps);
+  if (directory.length > MAX_BITMAP_DIRECTORY_SIZE) {
+    throw qcow2Error('out_of_bounds', `The bitmap directory would have more than ${MAX_BITMAP_DIRECTORY_SIZE} bytes`, {
+      structure: 'bitmap directory',
+    });
+  }
   const padded = new Uint8Array(alignUp(directory.length, geometry.clusterSize));
   padded.set(directory);
   const offset = await change.allocate(padded.length);
@@ -143,12 +147,12 @@ function encodeEntry(bitmap: BitmapInfo): Uint8Array {
  * The bitmaps of the image, none when they are outdated. Throws `unsupported` for entries of a type, with flags or with
  * extra data that are not known, which a new directory would lose.
  */
-export async function currentBitmaps(image: EditedImage): Promise<readonly BitmapInfo[]> {
+export async function currentBitmaps(image: BitmapImage): Promise<readonly BitmapInfo[]> {
   await refuseUnknownEntries(image);
   return image.metadata.bitmaps;
 }
 
-async function refuseUnknownEntries(image: EditedImage): Promise<void> {
+async function refuseUnknownEntries(image: BitmapImage): Promise<void> {
   const place = image.metadata.extensions.bitmaps;
   if (place === undefined || !bitmapsAreConsistent(image.metadata.header)) return;
   const directory = await readBytes(image.file.source, place.directoryOffset, place.directorySize);
@@ -168,6 +172,17 @@ export function findBitmap(bitmaps: readonly BitmapInfo[], name: string): Bitmap
   throw qcow2Error('out_of_bounds', `The image has no bitmap ${JSON.stringify(name)}`, {
     structure: 'bitmap directory',
   });
+}
+
+/** Throws `out_of_bounds` for what no bitmap of QEMU has. */
+export function checkGranularity(granularity: number): void {
+  const isPower = Number.isInteger(Math.log2(granularity));
+  if (isPower && granularity >= MIN_GRANULARITY && granularity <= MAX_GRANULARITY) return;
+  throw qcow2Error(
+    'out_of_bounds',
+    `A granularity of ${granularity} bytes is no power of two from ${MIN_GRANULARITY} to ${MAX_GRANULARITY}`,
+    { structure: 'bitmap directory' },
+  );
 }
 
 /** Throws `unsupported` for a bitmap that is marked as in use: what it says cannot be trusted. */

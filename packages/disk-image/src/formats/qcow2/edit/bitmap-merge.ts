@@ -10,7 +10,7 @@ import { commitBitmaps, openBitmaps } from './bitmap-change.ts';
 import { forEachRun } from './bitmap-bits.ts';
 import { bitmapDraft, newBitmapDraft } from './bitmap-draft.ts';
 import type { BitmapImage } from './bitmap-entry.ts';
-import { currentBitmaps, findBitmap, refuseInconsistent } from './bitmap-entry.ts';
+import { checkGranularity, currentBitmaps, findBitmap, refuseInconsistent } from './bitmap-entry.ts';
 
 /** QEMU counts disks in sectors. */
 const SECTOR_SIZE = 512;
@@ -25,7 +25,7 @@ export async function mergeBitmap(file: WritableImageFile, into: string, from: B
   const bitmaps = await currentBitmaps(change.image);
   const target = findBitmap(bitmaps, into);
   const origin = from.source === undefined ? change.image : await openOrigin(from.source);
-  const source = findBitmap(origin.metadata.bitmaps, from.name);
+  const source = findBitmap(await currentBitmaps(origin), from.name);
   refuseInconsistent(target);
   refuseInconsistent(source);
   refuseOtherSize(change.image, origin);
@@ -42,7 +42,8 @@ export async function mergeBitmap(file: WritableImageFile, into: string, from: B
 
 /**
  * Adds copies of bitmaps of another image, in the order of `names`, by one switch. Throws `out_of_bounds` for names that
- * the other image does not have or this one has already, for disks of different sizes and for too many bitmaps,
+ * the other image does not have or this one has already, for disks of different sizes, granularities that QEMU does not
+ * know, and too many bitmaps,
  * `unsupported` for bitmaps that are marked as in use.
  */
 export async function copyBitmaps(
@@ -55,10 +56,12 @@ export async function copyBitmaps(
   const origin = await openOrigin(source);
   refuseOtherSize(change.image, origin);
   if (bitmaps.length + names.length > MAX_BITMAPS) throw refused(`An image has at most ${MAX_BITMAPS} bitmaps`);
+  const originals = await currentBitmaps(origin);
   const copies: BitmapInfo[] = [];
   for (const name of names) {
-    const original = findBitmap(origin.metadata.bitmaps, name);
+    const original = findBitmap(originals, name);
     refuseInconsistent(original);
+    checkGranularity(original.granularity);
     if ([...bitmaps, ...copies].some((bitmap) => bitmap.name === name)) {
       throw refused(`There is a bitmap ${JSON.stringify(name)} already`);
     }

@@ -5,6 +5,7 @@ import { qcow2Error } from '../qcow2-error.ts';
 import { commitBitmaps, openBitmaps } from './bitmap-change.ts';
 import { newBitmapDraft } from './bitmap-draft.ts';
 import {
+  checkGranularity,
   currentBitmaps,
   emptyDisk,
   findBitmap,
@@ -16,9 +17,6 @@ import {
 import { copyBitmaps, mergeBitmap } from './bitmap-merge.ts';
 import type { Transaction } from './transaction.ts';
 
-/** Granularities that QEMU opens: 512 bytes to 2 GiB. */
-const MIN_GRANULARITY = 512;
-const MAX_GRANULARITY = 2 ** 31;
 /** Without a granularity a bit stands for one cluster, within these bounds, as QEMU chooses. */
 const MIN_DEFAULT_GRANULARITY = 4096;
 const MAX_DEFAULT_GRANULARITY = 65536;
@@ -40,12 +38,7 @@ async function addBitmap(file: WritableImageFile, request: BitmapRequest): Promi
   const bitmaps = await currentBitmaps(change.image);
   if (header.virtualSize === 0) throw emptyDisk();
   const granularity = request.granularity ?? defaultGranularity(geometry.clusterSize);
-  const isPower = Number.isInteger(Math.log2(granularity));
-  if (!isPower || granularity < MIN_GRANULARITY || granularity > MAX_GRANULARITY) {
-    throw refused(
-      `A granularity of ${granularity} bytes is no power of two from ${MIN_GRANULARITY} to ${MAX_GRANULARITY}`,
-    );
-  }
+  checkGranularity(granularity);
   const nameLength = new TextEncoder().encode(request.name).length;
   if (nameLength === 0 || nameLength > MAX_BITMAP_NAME_LENGTH) {
     throw refused(`A bitmap name has 1 to ${MAX_BITMAP_NAME_LENGTH} bytes, and this one ${nameLength}`);
