@@ -5,11 +5,13 @@ import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { requirePackage } from '../../../fixtures/peers.ts';
 import { rangesOf, withInUse } from '../../disk-image/test/qcow2-bitmap-bits.ts';
+import { useLoopDevices } from './loop-device.ts';
 import type { Ended } from './qemu-img-run.ts';
 import { comparable, ours, QEMU_IMG_BIN, run, theirs } from './qemu-img-run.ts';
 import { useScratch } from './scratch.ts';
 
 const scratch = useScratch();
+const loops = useLoopDevices();
 
 async function io(folder: string, file: string, ...commands: readonly string[]): Promise<void> {
   const qemuIo = await requirePackage('qemu-io', 'qemu-utils');
@@ -291,4 +293,16 @@ test('a commit into a smaller image with a broken bitmap is refused', async () =
   const { code, err } = await theirs(folder, 'commit', 'larger.qcow2');
   const own = await ours(folder, 'commit', 'larger.qcow2');
   expect({ code: own.code, err: own.err.startsWith(err.trimEnd()) }).toEqual({ code, err: true });
+});
+
+test('bitmaps go onto a device', async () => {
+  const folder = scratch.path('device');
+  await startIn(folder);
+  const device = await loops.make(scratch.path('device.img'), 2 ** 26);
+  const done = { code: 0, out: '', err: '' };
+  expect(await ours(folder, 'convert', '--bitmaps', '-O', 'qcow2', 'a.qcow2', device)).toEqual(done);
+  expect(await ours(folder, 'bitmap', '--add', '--merge', 'b1', '-f', 'qcow2', device, 'b3')).toEqual(done);
+  expect(await theirs(folder, 'check', '-q', '-f', 'qcow2', device)).toEqual(done);
+  const bytes = new Uint8Array(await readFile(device));
+  expect(await rangesOf(bytes, 'b3')).toEqual(await rangesOf(bytes, 'b0'));
 });

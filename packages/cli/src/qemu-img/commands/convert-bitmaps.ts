@@ -62,14 +62,25 @@ export function checkRoomForBitmaps(copy: BitmapCopy, { format }: KnownImage, ex
   }
 }
 
-/** Copies the bitmaps into the image at `path`, all of them by one switch, and warns of those that are left out. */
-export async function copyBitmaps(copy: BitmapCopy, path: string, target: Pick<KnownImage, 'format'>): Promise<void> {
+/** An image that takes copies of bitmaps. */
+export interface BitmapTarget {
+  readonly path: string;
+  readonly format: Format;
+  /** `new` images nobody has yet: what is written is left to the operating system, as all of them is. */
+  readonly state: 'new' | 'existing';
+}
+
+/** Copies the bitmaps into the image, all of them by one switch, and warns of those that are left out. */
+export async function copyBitmaps(copy: BitmapCopy, { path, format, state }: BitmapTarget): Promise<void> {
   for (const name of copy.skipped) note(`qemu-img: warning: Skipping inconsistent bitmap '${name}'\n`);
-  const editor = target.format.editor?.bitmaps;
+  const editor = format.editor?.bitmaps;
   if (copy.names.length === 0 || editor === undefined) return;
   const source = openLocation(copy.source.location);
   try {
-    await withWritableFile(path, path, (file) => editor.copy(file, source, copy.names));
+    await withWritableFile(path, path, ({ source: read, sink }) => {
+      const kept = state === 'existing' ? sink : { ...sink, flush: async () => {} };
+      return editor.copy({ source: read, sink: kept }, source, copy.names);
+    });
   } finally {
     await source.close();
   }

@@ -70,7 +70,7 @@ async function writeInPlace(job: ConvertJob, to: ExistingTarget, progress: Progr
   await withGuestWriter(image, async (writer) => {
     await copyGuest({ ...request, target: writer, unitSize: writer.unitSize });
   });
-  if (bitmaps !== undefined) await copyBitmaps(bitmaps, location.path, { format });
+  if (bitmaps !== undefined) await copyBitmaps(bitmaps, { path: location.path, format, state: 'existing' });
 }
 
 /** A whole new image takes the place of the old one when it is finished; a kill before that leaves the old one. */

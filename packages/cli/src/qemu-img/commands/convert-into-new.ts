@@ -47,7 +47,9 @@ export async function convertIntoNew(job: NewImageJob, onPercent: (percent: numb
       onProgress: ({ phase, percent }) => {
         if (phase === 'copy') onPercent(percent);
       },
-      ...(bitmaps === undefined ? {} : { adjust: ([made = '']) => copyBitmaps(bitmaps, made, { format }) }),
+      ...(bitmaps === undefined
+        ? {}
+        : { adjust: ([made = '']) => copyBitmaps(bitmaps, { path: made, format, state: 'new' }) }),
     });
     if (before?.isBlockDevice() === true) return;
     if (request.allocateFile) for (const file of report.files) await allocateHoles(file.path);
