@@ -221,3 +221,23 @@ test.each(['0', '4k'])('convert -n -S %s into a raw file', async (least) => {
   const { blocks } = await stat(scratch.path('written.raw'));
   expect(blocks * 512 >= 10 * 2 ** 20).toBe(least === '0');
 });
+
+test.each(['convert', 'create'])('%s keeps the guest bytes in a data file', async (command) => {
+  const options = ['-o', 'data_file=bytes.raw,data_file_raw=on'];
+  const args =
+    command === 'convert'
+      ? ['convert', '-f', 'raw', '-O', 'qcow2', ...options, 'source.raw', 'external.qcow2']
+      : ['create', '-q', '-f', 'qcow2', ...options, 'external.qcow2', '10M'];
+  expect(await ours(folder, ...args)).toEqual(clean);
+  expect((await theirs(folder, 'check', 'external.qcow2')).code).toBe(0);
+  const same = command === 'convert' ? 'source.raw' : 'nothing.raw';
+  await theirs(folder, 'create', '-q', 'nothing.raw', '10M');
+  expect((await theirs(folder, 'compare', '-f', 'raw', '-F', 'qcow2', same, 'external.qcow2')).code).toBe(0);
+  expect((await theirs(folder, 'compare', '-f', 'raw', '-F', 'raw', same, 'bytes.raw')).code).toBe(0);
+});
+
+test('a data file that is not beside its image is refused by name', async () => {
+  const args = ['convert', '-f', 'raw', '-O', 'qcow2', '-o', 'data_file=/elsewhere/bytes.raw'];
+  const failed = await ours(folder, ...args, 'source.raw', 'external.qcow2');
+  expect(failed).toMatchObject({ code: 1, err: expect.stringContaining('/elsewhere/bytes.raw') });
+});

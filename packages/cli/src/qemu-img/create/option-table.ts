@@ -59,7 +59,7 @@ export const createOptions: Readonly<Record<string, readonly CreateOption[]>> = 
     SIZE,
     { name: 'compat', type: 'str', help: 'Version of the format (v2 [0.10] or v3 [1.1])' },
     ...BACKING,
-    { name: 'data_file', type: 'str', help: 'Name of an external data file; refused' },
+    { name: 'data_file', type: 'str', help: 'Name of a file beside the image that holds the data' },
     { name: 'data_file_raw', type: 'bool (on/off)', help: 'The data file is a raw image' },
     { name: 'lazy_refcounts', type: 'bool (on/off)', help: 'Postpone refcount updates', shownDefault: 'off' },
     { name: 'refcount_bits', type: 'num', help: 'Width of a refcount', shownDefault: '16' },

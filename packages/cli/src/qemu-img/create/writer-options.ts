@@ -18,7 +18,6 @@ const NOT_FOR_WRITERS: ReadonlySet<string> = new Set([
   'backing_fmt',
   'nocow',
   'extent_size_hint',
-  'data_file_raw',
 ]);
 
 /** Translates create options. `refuse` makes a failure of a message. Throws what it makes. */
@@ -84,7 +83,6 @@ function checkValues(driver: string, values: CreateValues, refuse: (message: str
   if (mode !== undefined && driver !== 'qcow2' && !FILE_PREALLOCATION.has(mode)) {
     throw refuse(`Unsupported preallocation mode: ${mode}`);
   }
-  if (values.has('data_file')) throw refuse('External data files cannot be written');
   if (driver === 'qcow2') checkQcow2(values, refuse);
   if (driver === 'vmdk') checkChoice(values, 'subformat', VMDK_SUBFORMATS, refuse);
 }

@@ -30,7 +30,22 @@ export const CREATE_OPTIONS: readonly OptionDescription[] = [
     default: 'off',
     summary: 'metadata: every cluster has its place; falloc and full: and holds its space, zeros written',
   },
+  {
+    name: 'data_file',
+    values: 'a file name',
+    default: 'none',
+    summary: 'Keep the guest bytes in a file of this name beside the image',
+  },
+  {
+    name: 'data_file_raw',
+    values: 'on, off',
+    default: 'off',
+    summary: 'Declare the data file to be a raw disk by itself',
+  },
 ];
+
+/** A name beside the image: no directory, no protocol, no control character. */
+const PLAIN_NAME = /^(?!\.{1,2}$)[^/\\:\p{Cc}]+$/u;
 
 /** What the options come to. Plain data. */
 export interface CreateOptions {
@@ -43,6 +58,10 @@ export interface CreateOptions {
   readonly lazyRefcounts: boolean;
   readonly extendedL2: boolean;
   readonly preallocation: 'off' | 'metadata' | 'full';
+  /** The name of the file beside the image that holds the guest bytes, each at its own offset. */
+  readonly dataFile: string | undefined;
+  /** The data file may be used as a raw disk by itself. */
+  readonly dataFileRaw: boolean;
 }
 
 const DEFAULT_CLUSTER_BITS = 16;
@@ -72,6 +91,8 @@ export function parseCreateOptions(given: GivenOptions): CreateOptions {
     lazyRefcounts: booleanOption(given, 'lazy_refcounts', false),
     extendedL2: booleanOption(given, 'extended_l2', false),
     preallocation: preallocation === 'falloc' ? 'full' : preallocation,
+    dataFile: given['data_file'],
+    dataFileRaw: booleanOption(given, 'data_file_raw', false),
   };
   checkTogether(options);
   return options;
@@ -109,9 +130,20 @@ function checkTogether(options: CreateOptions): void {
   if (options.extendedL2 && options.clusterBits < MIN_EXTENDED_L2_CLUSTER_BITS) {
     throw refused('Option extended_l2=on needs cluster_size=16k or more');
   }
+  checkDataFile(options);
   if (options.compression !== 'none' && options.preallocation !== 'off') {
     throw refused(`Options compression=${options.compression} and preallocation exclude each other`);
   }
+}
+
+function checkDataFile({ dataFile, dataFileRaw, compression }: CreateOptions): void {
+  if (dataFile === undefined) {
+    if (dataFileRaw) throw refused('Option data_file_raw=on needs data_file');
+    return;
+  }
+  if (!PLAIN_NAME.test(dataFile))
+    throw refused(`Option data_file=${dataFile} is not the name of a file beside the image`);
+  if (compression !== 'none') throw refused('Options data_file and compression exclude each other');
 }
 
 function checkVersion2(options: CreateOptions): void {
@@ -120,6 +152,7 @@ function checkVersion2(options: CreateOptions): void {
     options.compressionType === 'zlib' ? '' : 'compression_type=zstd',
     options.lazyRefcounts ? 'lazy_refcounts=on' : '',
     options.extendedL2 ? 'extended_l2=on' : '',
+    options.dataFile === undefined ? '' : 'data_file',
   ].find((name) => name !== '');
   if (needsVersion3 !== undefined) throw refused(`Option ${needsVersion3} needs compat=1.1`);
 }

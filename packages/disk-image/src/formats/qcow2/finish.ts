@@ -22,7 +22,7 @@ const ALL_SUBCLUSTERS = 0xffffffff;
 export async function finishQcow2(context: FinishContext): Promise<void> {
   const { layout } = context;
   const sink = context.sinks[0];
-  assert(sink !== undefined, 'a qcow2 image has one file');
+  assert(sink !== undefined, 'a qcow2 image has a file of its own');
   const options = layoutOptions(layout);
   const geometry = layoutGeometry(layout);
   const { clusterSize } = geometry;
@@ -37,7 +37,12 @@ export async function finishQcow2(context: FinishContext): Promise<void> {
     isOverlay: layout.overlay !== undefined,
   };
   await tables.refcounts.add(0, clusterSize);
-  if (options.preallocation === 'metadata') await mapFixed(tables);
+  const dataSink = context.sinks[1];
+  if (dataSink !== undefined) {
+    await mapDataFile(tables);
+    await dataSink.truncate(layout.virtualSize);
+    await dataSink.flush();
+  } else if (options.preallocation === 'metadata') await mapFixed(tables);
   else await mapRuns(tables, context.runs, options);
   const { l1TableOffset, l1Size } = await tables.l2.finish();
   const { tableOffset, tableClusters } = await tables.refcounts.finish(metadataStart);
@@ -52,7 +57,7 @@ export async function finishQcow2(context: FinishContext): Promise<void> {
     refcountTableOffset: tableOffset,
     refcountTableClusters: tableClusters,
   };
-  await sink.write(0, headerCluster(header, layout.overlay?.backing));
+  await sink.write(0, headerCluster(header, { backing: layout.overlay?.backing, dataFile: options.dataFile }));
   await sink.flush();
 }
 
@@ -68,7 +73,9 @@ interface Tables {
 
 function dataEnd(context: FinishContext, clusterSize: number): number {
   const { layout, ends } = context;
-  const fixed = layout.files[0]?.placement === 'fixed';
+  const [own, data] = layout.files;
+  if (data !== undefined) return clusterSize;
+  const fixed = own?.placement === 'fixed';
   return alignUp(fixed ? clusterSize + layout.virtualSize : Math.max(ends[0] ?? 0, clusterSize), clusterSize);
 }
 
@@ -77,6 +84,11 @@ async function mapFixed(tables: Tables): Promise<void> {
   const bitmaps = emptyClusterBitmaps(tables);
   await tables.l2.setStandard({ firstCluster: 0, count: clusterCount, hostOffset: clusterSize, ...bitmaps });
   await tables.refcounts.add(clusterSize, clusterCount * clusterSize);
+}
+
+/** Every cluster at its own offset in the data file, whose clusters are not counted. */
+async function mapDataFile({ l2, clusterCount: count }: Tables): Promise<void> {
+  await l2.setStandard({ firstCluster: 0, count, hostOffset: 0, allocationBitmap: ALL_SUBCLUSTERS, zeroBitmap: 0 });
 }
 
 /** A preallocated cluster without data: zeros, or in an overlay nothing, so that the backing image shows. */

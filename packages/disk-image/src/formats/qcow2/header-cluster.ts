@@ -3,7 +3,7 @@ import type { ImageReference } from '../../image/reference.ts';
 import type { Qcow2Header } from './header.ts';
 import { encodeHeader, INCOMPATIBLE } from './header.ts';
 import type { FeatureName } from './header-extension.ts';
-import { BACKING_FORMAT, encodeExtension, encodeFeatureNameTable } from './header-extension.ts';
+import { BACKING_FORMAT, DATA_FILE_NAME, encodeExtension, encodeFeatureNameTable } from './header-extension.ts';
 import { MAX_FILE_NAME_LENGTH, MAX_FORMAT_NAME_LENGTH } from './limits.ts';
 
 const INCOMPATIBLE_KIND = 0;
@@ -12,17 +12,24 @@ const INCOMPATIBLE_KIND = 0;
  * The used part of a new image's first cluster: header, the backing image's format, the names of the features that a
  * reader must know, the backing image's name. Throws `out_of_bounds` when the names are too long for it.
  */
-export function headerCluster(header: Qcow2Header, backing: ImageReference | undefined): Uint8Array {
+export function headerCluster(
+  header: Qcow2Header,
+  names: { readonly backing: ImageReference | undefined; readonly dataFile: string | undefined },
+): Uint8Array {
+  const { backing } = names;
+  const dataFile = new TextEncoder().encode(names.dataFile ?? '');
   const name = new TextEncoder().encode(backing?.name ?? '');
   const format = new TextEncoder().encode(backing?.format ?? '');
   if (name.length > MAX_FILE_NAME_LENGTH) throw tooLong('name', name.length, MAX_FILE_NAME_LENGTH);
   if (format.length > MAX_FORMAT_NAME_LENGTH) throw tooLong('format', format.length, MAX_FORMAT_NAME_LENGTH);
   const extensions = [
     ...(format.length === 0 ? [] : [encodeExtension({ type: BACKING_FORMAT, data: format })]),
-    featureNames(header, format.length + name.length > 0),
+    ...(dataFile.length === 0 ? [] : [encodeExtension({ type: DATA_FILE_NAME, data: dataFile })]),
+    featureNames(header, format.length + dataFile.length + name.length > 0),
   ];
   const before = [encodeHeader(header), ...extensions].reduce((sum, part) => sum + part.length, 0);
   const clusterSize = 2 ** header.clusterBits;
+  if (dataFile.length > MAX_FILE_NAME_LENGTH) throw tooLong('name', dataFile.length, MAX_FILE_NAME_LENGTH);
   if (before + name.length > clusterSize) throw tooLong('name', name.length, clusterSize - before);
   const fields = name.length === 0 ? {} : { backingFileOffset: before, backingFileSize: name.length };
   return joined([encodeHeader({ ...header, ...fields }), ...extensions, name]);
@@ -31,6 +38,9 @@ export function headerCluster(header: Qcow2Header, backing: ImageReference | und
 /** The table and the end marker; without features the marker alone, where something follows. */
 function featureNames({ incompatibleFeatures }: Qcow2Header, isFollowed: boolean): Uint8Array {
   const features: FeatureName[] = [];
+  if ((incompatibleFeatures & INCOMPATIBLE.externalDataFile) !== 0n) {
+    features.push({ kind: INCOMPATIBLE_KIND, bit: 2, name: 'external data file' });
+  }
   if ((incompatibleFeatures & INCOMPATIBLE.compressionType) !== 0n) {
     features.push({ kind: INCOMPATIBLE_KIND, bit: 3, name: 'compression type' });
   }

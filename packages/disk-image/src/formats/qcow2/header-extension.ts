@@ -13,7 +13,8 @@ export const FEATURE_NAMES: number = 0x6803f857;
 /** Type of the bitmaps extension. */
 export const BITMAPS: number = 0x23852875;
 const ENCRYPTION_HEADER = 0x0537be77;
-const DATA_FILE_NAME = 0x44415441;
+/** Type of the data file's name. */
+export const DATA_FILE_NAME: number = 0x44415441;
 
 const NAMES: ReadonlyMap<number, string> = new Map([
   [BACKING_FORMAT, 'backing file format'],

@@ -8,7 +8,7 @@ import type { CreateOptions } from './create-options.ts';
 import { parseCreateOptions } from './create-options.ts';
 import type { Qcow2Header } from './header.ts';
 import { headerCluster } from './header-cluster.ts';
-import { COMPATIBLE, INCOMPATIBLE, writtenHeaderLength } from './header.ts';
+import { AUTOCLEAR, COMPATIBLE, INCOMPATIBLE, writtenHeaderLength } from './header.ts';
 import { MAX_L1_TABLE_SIZE, MAX_REFCOUNT_TABLE_SIZE } from './limits.ts';
 import { metadataClusters } from './metadata-size.ts';
 
@@ -23,34 +23,49 @@ export function qcow2Layout(request: LayoutRequest): TargetLayout {
   const options = parseCreateOptions(request.options);
   const virtualSize = alignUp(request.virtualSize, SECTOR_SIZE);
   checkAddressable(options, virtualSize);
+  if (options.dataFile === request.fileName) {
+    throw new ImageError('out_of_bounds', 'The data file has the name of the image', { format: 'qcow2' });
+  }
   if (request.backing !== undefined) {
     checkOverlay(options);
-    headerCluster(newHeader(options, virtualSize), request.backing);
+    headerCluster(newHeader(options, virtualSize), { backing: request.backing, dataFile: undefined });
   }
-  const clusterSize = 2 ** options.clusterBits;
-  const file: TargetFile = {
-    name: '',
-    guestOffset: 0,
-    guestLength: virtualSize,
-    placement: options.preallocation === 'metadata' ? 'fixed' : 'append',
-    hostOffset: clusterSize,
-  };
-  const { compressionLevel, ...plain } = options;
+  const { compressionLevel, dataFile, ...plain } = options;
   return {
     format: 'qcow2',
     virtualSize,
-    unitSize: clusterSize,
-    files: [file],
+    unitSize: 2 ** options.clusterBits,
+    files: imageFiles(options, virtualSize),
     ascending: false,
     ...(request.backing === undefined
       ? {}
       : { overlay: { backing: request.backing, zeros: options.version === 2 ? 'stored' : 'marked' } }),
-    parameters: { ...plain, compressionLevel: compressionLevel ?? null },
+    parameters: { ...plain, compressionLevel: compressionLevel ?? null, dataFile: dataFile ?? null },
   };
+}
+
+/** The image's own file, and before its data the file that holds them where that is another one. */
+function imageFiles(options: CreateOptions, virtualSize: number): readonly TargetFile[] {
+  const hostOffset = 2 ** options.clusterBits;
+  const own = { name: '', guestOffset: 0, hostOffset };
+  if (options.dataFile === undefined) {
+    const placement = options.preallocation === 'metadata' ? 'fixed' : 'append';
+    return [{ ...own, guestLength: virtualSize, placement }];
+  }
+  const data = { name: options.dataFile, guestOffset: 0, guestLength: virtualSize, hostOffset: 0 };
+  return [
+    { ...own, guestLength: 0, placement: 'fixed' },
+    { ...data, placement: 'fixed' },
+  ];
 }
 
 /** A preallocated cluster shows the backing image's bytes only where its subclusters say so. */
 function checkOverlay(options: CreateOptions): void {
+  if (options.dataFile !== undefined) {
+    throw new ImageError('unsupported', 'A new image with a data file cannot have a backing image', {
+      format: 'qcow2',
+    });
+  }
   if (options.preallocation === 'off' || options.extendedL2) return;
   throw new ImageError('out_of_bounds', 'A preallocated image can have a backing image only with extended_l2=on', {
     format: 'qcow2',
@@ -99,6 +114,8 @@ export function layoutOptions(layout: TargetLayout): CreateOptions {
     lazyRefcounts: given['lazyRefcounts'] === true,
     extendedL2: given['extendedL2'] === true,
     preallocation,
+    dataFile: typeof given['dataFile'] === 'string' ? given['dataFile'] : undefined,
+    dataFileRaw: given['dataFileRaw'] === true,
   };
 }
 
@@ -119,9 +136,11 @@ export function newHeader(options: CreateOptions, virtualSize: number): Qcow2Hea
     snapshotCount: 0,
     snapshotsOffset: 0,
     incompatibleFeatures:
-      (zstd ? INCOMPATIBLE.compressionType : 0n) | (options.extendedL2 ? INCOMPATIBLE.extendedL2 : 0n),
+      (zstd ? INCOMPATIBLE.compressionType : 0n) |
+      (options.extendedL2 ? INCOMPATIBLE.extendedL2 : 0n) |
+      (options.dataFile === undefined ? 0n : INCOMPATIBLE.externalDataFile),
     compatibleFeatures: options.lazyRefcounts ? COMPATIBLE.lazyRefcounts : 0n,
-    autoclearFeatures: 0n,
+    autoclearFeatures: options.dataFileRaw ? AUTOCLEAR.rawExternalData : 0n,
     refcountOrder: options.refcountOrder,
     headerLength: writtenHeaderLength(options.version),
     compressionType: zstd ? 1 : 0,
