@@ -11,7 +11,7 @@ export function caseTitle(task: Task): string {
       return `${source} to ${task.targetFormat}${options}`;
     }
     case 'convert-and-hash':
-      return `${source} to raw, with a checksum of the result; qemu-img is followed by sha512sum, ours prints the content id besides`;
+      return `${source} to raw, with the SHA-512 of the result; qemu-img is followed by sha512sum, ours prints the content id besides`;
     case 'compare':
       return `${source} compared with ${sourceText(task.other)}`;
     case 'info':

@@ -31,7 +31,7 @@ export type Task =
       /** Options of `diskmorph convert` that ask for the same target. */
       readonly verifiedOptions: readonly string[];
     }
-  /** To raw, and a checksum of the result. */
+  /** To raw, and the SHA-512 of the result. */
   | { readonly kind: 'convert-and-hash'; readonly source: Source }
   | { readonly kind: 'compare'; readonly source: Source; readonly other: Source }
   | { readonly kind: 'info'; readonly source: Source };
@@ -131,7 +131,7 @@ export const cases: readonly BenchCase[] = [
     quick: true,
   },
   {
-    name: 'qcow2-to-raw-and-checksum',
+    name: 'qcow2-to-raw-with-sha512',
     group: 'more',
     task: { kind: 'convert-and-hash', source: QCOW2 },
     goal: { wall: 0.5, cpu: 0.7 },

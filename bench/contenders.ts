@@ -89,6 +89,7 @@ function convertAndHash(source: Source, programs: Programs): Contender[] {
   const { qemuImg, shell, sha512sum, node, diskmorph } = programs;
   const convert = [qemuImg, 'convert', ...BEST_OPTIONS, '-f', source.format, '-O', 'raw'];
   const script = '"${@:2}" && "$0" "$1"';
+  const options = ['convert', '--quiet', '--json', '--no-verify', '--checksum', 'sha512'];
   return [
     {
       name: `${PEER}, then sha512sum`,
@@ -99,15 +100,11 @@ function convertAndHash(source: Source, programs: Programs): Contender[] {
       }),
     },
     {
-      name: `${OURS}, with content id and SHA-256`,
+      name: `${OURS}, with content id and SHA-512`,
       isLikeForLike: true,
       commandLine: (places) => ({
         program: node,
-        programArguments: [diskmorph, 'convert', '--quiet', '--json', '--no-verify', '-f', source.format].concat(
-          places.source,
-          '--to',
-          `raw=${places.target}`,
-        ),
+        programArguments: [diskmorph, ...options, '-f', source.format, '-O', 'raw', places.source, places.target],
       }),
     },
   ];

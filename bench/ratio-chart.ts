@@ -9,8 +9,10 @@ const RIGHT = 24;
 const TOP = 84;
 const ROW = 26;
 const BOTTOM = 44;
-const MARK = 5;
-const GOAL_HALF = 8;
+const MARK = 4.5;
+/** Wall and CPU lie this far above and below the middle of their row. */
+const APART = 5.5;
+const GOAL_HALF = 5.5;
 
 /** Ratios from `low` to `high`, both powers of two, drawn on a logarithmic axis. */
 interface Axis {
@@ -67,22 +69,18 @@ function grid(axis: Axis, bottom: number): string[] {
 
 function caseMarks(result: CaseResult, y: number, axis: Axis): string[] {
   const { wall, cpu } = ratiosOf(result, oursOf(result));
-  const goal = (ratio: number, color: string): string => {
-    const x = place(ratio, axis);
-    return line([x, y - GOAL_HALF], [x, y + GOAL_HALF], {
-      stroke: color,
-      'stroke-width': 2,
-      'stroke-dasharray': '3 2',
-    });
-  };
   return [
     label(LEFT - 14, y + 4, result.name, { 'text-anchor': 'end' }),
-    line([LEFT, y], [WIDTH - RIGHT, y], { stroke: COLORS.faint, 'stroke-width': 0.5 }),
-    goal(result.goal?.wall ?? 1, COLORS.first),
-    goal(result.goal?.cpu ?? 1, COLORS.second),
-    wallMark(place(wall, axis), y),
-    cpuMark(place(cpu, axis), y),
+    line([LEFT, y + ROW / 2], [WIDTH - RIGHT, y + ROW / 2], { stroke: COLORS.faint, 'stroke-width': 0.5 }),
+    goalMark(place(result.goal?.wall ?? 1, axis), y - APART, COLORS.first),
+    goalMark(place(result.goal?.cpu ?? 1, axis), y + APART, COLORS.second),
+    wallMark(place(wall, axis), y - APART),
+    cpuMark(place(cpu, axis), y + APART),
   ];
+}
+
+function goalMark(x: number, y: number, color: string): string {
+  return line([x, y - GOAL_HALF], [x, y + GOAL_HALF], { stroke: color, 'stroke-width': 2 });
 }
 
 function wallMark(x: number, y: number): string {
@@ -101,11 +99,8 @@ function legend(): string[] {
     label(34, y + 4, 'wall'),
     cpuMark(90, y),
     label(102, y + 4, 'CPU'),
-    line([156, y - GOAL_HALF], [156, y + GOAL_HALF], {
-      stroke: COLORS.muted,
-      'stroke-width': 2,
-      'stroke-dasharray': '3 2',
-    }),
-    label(166, y + 4, 'goal of the same colour: the mark is to be on it or to its left'),
+    goalMark(156, y, COLORS.first),
+    goalMark(163, y, COLORS.second),
+    label(173, y + 4, 'goals: a mark is to be on that of its colour, or left of it'),
   ];
 }

@@ -139,6 +139,11 @@ function say(text: string): void {
   process.stderr.write(`bench: ${text}\n`);
 }
 
-const settings = readSettings(process.argv.slice(2));
-if (settings === undefined) process.stdout.write(USAGE);
-else await main(settings);
+try {
+  const settings = readSettings(process.argv.slice(2));
+  if (settings === undefined) process.stdout.write(USAGE);
+  else await main(settings);
+} catch (error) {
+  say(error instanceof Error ? error.message : String(error));
+  process.exitCode = 1;
+}

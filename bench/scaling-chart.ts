@@ -9,6 +9,8 @@ const PANEL_WIDTH = 430;
 const HEIGHT = 300;
 const MARGIN = { left: 62, right: 24, top: 84, bottom: 52 } as const;
 const MARK = 4;
+const NAME_ABOVE = -10;
+const NAME_BELOW = 20;
 /** The axis ends at the next of these times a power of ten. */
 const ROUND_STEPS = [1, 2, 5, 10];
 const TICKS = 4;
@@ -52,8 +54,7 @@ function panel(name: string, points: readonly CaseResult[], frame: Frame): strin
       }),
     ),
     label(middle, HEIGHT - 12, 'virtual size', { 'text-anchor': 'middle', fill: COLORS.muted }),
-    ...curve('qemu-img', points.map(peerOf), { frame, color: COLORS.second }),
-    ...curve('diskmorph', points.map(oursOf), { frame, color: COLORS.first }),
+    ...curves(points, frame),
   ];
 }
 
@@ -67,27 +68,40 @@ function valueAxis(frame: Frame): string[] {
   });
 }
 
-function curve(
-  name: string,
-  contenders: readonly ContenderResult[],
-  { frame, color }: { readonly frame: Frame; readonly color: string },
-): string[] {
+/** The name of the line that begins higher stands above it, the other below. */
+function curves(points: readonly CaseResult[], frame: Frame): string[] {
+  const [peer, ours] = [points.map(peerOf), points.map(oursOf)];
+  const [peerStart = 0, ourStart = 0] = [peer, ours].map(([first]) => (first === undefined ? 0 : cpuOf(first)));
+  const isHigher = ourStart > peerStart;
+  return [
+    ...curve(peer, frame, { name: 'qemu-img', color: COLORS.second, nameOffset: isHigher ? NAME_BELOW : NAME_ABOVE }),
+    ...curve(ours, frame, { name: 'diskmorph', color: COLORS.first, nameOffset: isHigher ? NAME_ABOVE : NAME_BELOW }),
+  ];
+}
+
+interface CurveLook {
+  readonly name: string;
+  readonly color: string;
+  /** From the first point down to the base line of the name. */
+  readonly nameOffset: number;
+}
+
+function curve(contenders: readonly ContenderResult[], frame: Frame, look: CurveLook): string[] {
   const places = contenders.map((contender, index) => ({
     x: pointX(index, contenders.length, frame),
     y: pointY(cpuOf(contender), frame),
   }));
-  const first = places[0];
-  const words =
-    first === undefined ? [] : [label(first.x, first.y - 10, name, { fill: color, 'text-anchor': 'start' })];
+  const [first] = places;
+  if (first === undefined) return [];
   return [
     element('polyline', {
-      points: places.map(({ x, y }) => `${Math.round(x)},${y.toFixed(2)}`).join(' '),
+      points: places.map(({ x, y }) => `${x.toFixed(1)},${y.toFixed(1)}`).join(' '),
       fill: 'none',
-      stroke: color,
+      stroke: look.color,
       'stroke-width': 2,
     }),
-    ...places.map(({ x, y }) => element('circle', { cx: x, cy: y, r: MARK, fill: color })),
-    ...words,
+    ...places.map(({ x, y }) => element('circle', { cx: x, cy: y, r: MARK, fill: look.color })),
+    label(first.x, first.y + look.nameOffset, look.name, { fill: look.color }),
   ];
 }
 
