@@ -1,6 +1,10 @@
 import type { ConversionPlan, Finding, TargetPlan } from '@diskmorph/disk-image';
-import type { ConversionReport, FileConversionPlan, WrittenFile } from '@diskmorph/disk-image-node';
-import type { SeveralReport } from './convert-to-several.ts';
+import type {
+  ConversionReport,
+  FileConversionPlan,
+  FilesConversionReport,
+  WrittenFile,
+} from '@diskmorph/disk-image-node';
 import { factLines } from './fact-lines.ts';
 import type { SourceImage } from './source-image.ts';
 import { formatText, givenPath } from './source-image.ts';
@@ -19,11 +23,18 @@ export function reportText(report: ConversionReport, source: SourceImage, style:
     ['written', allocationText(report.files)],
     ...commonRows(report, style),
   ];
-  return `${[head, ...factLines(rows, style)].join('\n')}\n`;
+  return `${[head, ...factLines(rows, style), ...checksumLines(report.files)].join('\n')}\n`;
 }
 
-/** What several outputs of one read came to, for people: each file with its checksum as `sha256sum` prints it. */
-export function severalText(report: SeveralReport, source: SourceImage, style: Style): string {
+/** Each checksum as `sha256sum` and its like print it. */
+function checksumLines(files: readonly WrittenFile[]): string[] {
+  return files.flatMap((file) =>
+    Object.values(file.checksums ?? {}).map((digest) => `${digest}  ${plainText(file.path)}`),
+  );
+}
+
+/** What several outputs of one read came to, for people: each file with its checksums as `sha256sum` prints them. */
+export function severalText(report: FilesConversionReport, source: SourceImage, style: Style): string {
   const { plan, targets } = report;
   const from = `${style.bold(plainText(givenPath(source)))} (${formatText(source, plan.source.subformat)})`;
   const rows: [string, string][] = [
@@ -35,7 +46,7 @@ export function severalText(report: SeveralReport, source: SourceImage, style: S
     const target = plan.targets[index];
     return [
       `  ${style.bold(plainText(files.at(-1)?.path ?? ''))} (${target === undefined ? '' : targetFormatText(target)}), ${allocationText(files)}`,
-      ...files.map((file) => `    ${file.sha256}  ${plainText(file.path)}`),
+      ...checksumLines(files).map((line) => `    ${line}`),
     ];
   });
   const head = `${from} -> ${targets.length} ${targets.length === 1 ? 'image' : 'images'} from one read`;

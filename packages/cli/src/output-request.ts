@@ -4,6 +4,7 @@ import { requireFormat } from '@diskmorph/disk-image-node';
 import { UsageError } from './arguments/command.ts';
 import type { GivenArguments } from './arguments/given-arguments.ts';
 import { parseTargetOptions, requireOperand } from './arguments/shared-options.ts';
+import { givenChecksums } from './checksum-option.ts';
 import { compressionOptions } from './compression-choice.ts';
 import { requireTarget } from './target-profile.ts';
 
@@ -34,6 +35,7 @@ export function outputRequest(given: GivenArguments): OutputRequest {
       format: format.name,
       options: { ...chosen, ...own },
       ...(multiple === undefined ? {} : { sizeMultiple: multiple }),
+      checksums: givenChecksums(given),
     },
     replaced: Object.fromEntries(Object.entries(chosen).filter(([key, value]) => (own[key] ?? value) !== value)),
     ...(profile === undefined ? {} : { profile }),

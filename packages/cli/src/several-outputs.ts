@@ -19,14 +19,18 @@ interface WantedOutput {
  * The outputs of all `--to`. One without a path lies beside the source under its name with the format's for an ending;
  * where that is taken, with the subformat before it. Throws `UsageError`.
  */
-export function severalOutputs(texts: readonly string[], sourcePath: string): readonly TargetFileRequest[] {
+export function severalOutputs(
+  texts: readonly string[],
+  about: { readonly sourcePath: string } & Pick<TargetFileRequest, 'checksums'>,
+): readonly TargetFileRequest[] {
+  const { sourcePath, checksums = [] } = about;
   const wanted = texts.map(parseOutput);
   const taken = new Set(
     [sourcePath, ...wanted.flatMap((output) => output.path ?? [])].map((file) => path.resolve(file)),
   );
   return wanted.map((output) => {
     const { format, options } = output;
-    return { format, options, path: output.path ?? freeName(output, sourcePath, taken) };
+    return { format, options, path: output.path ?? freeName(output, sourcePath, taken), checksums };
   });
 }
 

@@ -124,12 +124,12 @@ test('several outputs come from one read, each with its checksum', async () => {
   const report = await diskmorphJson('convert', at('in.qcow2'), ...args);
   const digest = await diskmorphJson('digest', SAMPLE);
   expect(report).toMatchObject({ contentId: digest['contentId'], verified: true });
-  const targets = report['targets'] as readonly { readonly files: readonly { path: string; sha256: string }[] }[];
+  const targets = report['targets'] as readonly { readonly files: readonly { path: string; checksums: { sha256: string } }[] }[];
   const files = targets.flatMap((target) => target.files);
   expect(targets.map((target) => target.files.at(-1)?.path)).toEqual(
     ['in.raw', 'in.vmdk', 'in.vhd', 'a=b,c', 'in.twoGbMaxExtentSparse.vmdk'].map(at),
   );
-  for (const file of files) expect(file.sha256).toBe(await sha256(file.path));
+  for (const file of files) expect(file.checksums.sha256).toBe(await sha256(file.path));
   const [, , , , split] = targets;
   expect(split?.files.length).toBe(2);
   for (const [driver, file] of [

@@ -20,10 +20,13 @@ import { fileRunSpool } from './file-run-spool.ts';
 import { cachedSink, openFileSink } from './file-sink.ts';
 import type { ImageFile } from './image-file.ts';
 import { openForWork, requireFormat } from './image-file.ts';
+import type { ChecksumName, Checksums } from './checksum-span.ts';
 import type { LaneChoice } from './lane-count.ts';
 import { lanesFor } from './lane-count.ts';
 import { encoderFor } from './layout-encoder.ts';
 import { nodeCodecs } from './native-codecs.ts';
+import type { ChecksummedFile, TargetChecksums } from './target-checksums.ts';
+import { targetChecksums } from './target-checksums.ts';
 import type { BaseFile, OpenBase } from './target-base.ts';
 import { closeBases, openBases } from './target-base.ts';
 import type { Durability, WorkDirectory } from './work-directory.ts';
@@ -41,6 +44,8 @@ export interface TargetFileRequest {
   readonly sizeMultiple?: number;
   /** The image that the target is to stand on: what both have in common is not stored. */
   readonly over?: BaseFile;
+  /** To be computed over the bytes of each file, those of raw disks while they are written; none when absent. */
+  readonly checksums?: readonly ChecksumName[];
 }
 
 /** How a conversion of files is done. */
@@ -102,6 +107,7 @@ export async function planFilesConversion(request: FilesConversion): Promise<Con
  */
 export async function convertFiles(request: FilesConversion): Promise<FilesConversionReport> {
   assert(request.adjust === undefined || request.checkpoint === undefined, 'what can go on is not changed');
+  await refuseDeviceChecksums(request.targets);
   const startedAt = performance.now();
   return withImages(request, async (images) => {
     const { plan, map } = await makePlan(images, request);
@@ -109,8 +115,8 @@ export async function convertFiles(request: FilesConversion): Promise<FilesConve
     refuseRepeated(paths);
     if (request.overwrite !== true) await refuseExisting(paths);
     const conversion = { ...images, request, plan, map };
-    const result = await inWorkDirectories(request, (directories) => convertIn(directories, conversion));
-    return { ...(await report(conversion, result)), durationMs: performance.now() - startedAt };
+    const { result, checksums } = await inWorkDirectories(request, (directories) => convertIn(directories, conversion));
+    return { ...(await report(conversion, { result, checksums })), durationMs: performance.now() - startedAt };
   });
 }
 
@@ -184,6 +190,14 @@ function refuseRepeated(paths: readonly string[]): void {
   throw new ImageError('out_of_bounds', `Two of the files to write would have the name ${repeated}`);
 }
 
+/** What lies on a device behind the image belongs to nobody's checksum. */
+async function refuseDeviceChecksums(targets: readonly TargetFileRequest[]): Promise<void> {
+  for (const { path: target, checksums = [] } of targets) {
+    if (checksums.length === 0 || !(await isDevice(target))) continue;
+    throw new ImageError('unsupported', `${target} is a device: checksums are those of files`);
+  }
+}
+
 /** One directory for each target: of several, each has its own, for two may have files of the same name. */
 async function inWorkDirectories<T>(
   request: FilesConversion,
@@ -215,19 +229,38 @@ async function refuseToResume(targets: readonly TargetFileRequest[]): Promise<vo
   }
 }
 
-async function convertIn(directories: readonly WorkDirectory[], conversion: Conversion): Promise<ConversionResult> {
+interface Converted {
+  readonly result: ConversionResult;
+  /** Of every file of every target, in the order of the layouts. */
+  readonly checksums: readonly (readonly Checksums[])[];
+}
+
+async function convertIn(directories: readonly WorkDirectory[], conversion: Conversion): Promise<Converted> {
   const { request, plan } = conversion;
-  const result = await copyInto(directories, conversion);
-  for (const [index, target] of plan.targets.entries()) {
-    if (request.verify !== false) await verifyTarget(at(directories, index), target, { conversion, result });
+  let growing: TargetChecksums | undefined;
+  try {
+    const result = await copyInto(directories, conversion, (files) => (growing = targetChecksums(files)));
+    const finishing = growing?.finish(request.signal) ?? Promise.resolve([]);
+    // A failure of the verification comes first.
+    finishing.catch(() => {});
+    for (const [index, target] of plan.targets.entries()) {
+      if (request.verify !== false) await verifyTarget(at(directories, index), target, { conversion, result });
+    }
+    const found = [...(await finishing)];
+    await commitTargets(directories, conversion);
+    return { result, checksums: plan.targets.map(({ layout }) => found.splice(0, layout.files.length)) };
+  } finally {
+    await growing?.stop();
   }
+}
+
+async function commitTargets(directories: readonly WorkDirectory[], { request, plan }: Conversion): Promise<void> {
   await request.adjust?.(plan.targets.map((target, index) => at(directories, index).pathOf(target.fileName)));
   for (const [index, target] of plan.targets.entries()) {
     const directory = path.dirname(at(request.targets, index).path);
     await at(directories, index).commit(fileNames(target), directory, request.durability ?? 'flushed');
   }
   if (request.checkpoint !== undefined) await removeCheckpoint(request.checkpoint.path);
-  return result;
 }
 
 async function verifyTarget(
@@ -252,7 +285,12 @@ async function verifyTarget(
   await verifyFile(written, expected, request);
 }
 
-async function copyInto(directories: readonly WorkDirectory[], conversion: Conversion): Promise<ConversionResult> {
+/** `follow` is called when all files of the targets are there. */
+async function copyInto(
+  directories: readonly WorkDirectory[],
+  conversion: Conversion,
+  follow: (files: readonly ChecksummedFile[]) => TargetChecksums,
+): Promise<ConversionResult> {
   const { request, source, bases, plan, map } = conversion;
   const resume = await resumePoint(conversion);
   const paths = plan.targets.map((target, index) =>
@@ -269,6 +307,9 @@ async function copyInto(directories: readonly WorkDirectory[], conversion: Conve
     encoder: encoderFor(target.layout),
     ...baseOf(bases[index]),
   }));
+  const growing = follow(
+    plan.targets.flatMap((target, index) => checksummedFiles(target, at(paths, index), at(request.targets, index))),
+  );
   const codecs = nodeCodecs();
   const baseFiles = request.targets.map(({ over }) => over?.file);
   const files = { source: request.source, targetPaths: paths, bases: baseFiles };
@@ -282,6 +323,7 @@ async function copyInto(directories: readonly WorkDirectory[], conversion: Conve
       shared: true,
       digest: request.verify !== false || request.digest !== false,
       now: () => performance.now(),
+      onCopied: growing.advance,
       ...(resume.from === undefined ? {} : { resumeFrom: resume.from.state }),
       ...(resume.checkpoints === undefined ? {} : { checkpoints: resume.checkpoints }),
       ...(request.onProgress === undefined ? {} : { onProgress: request.onProgress }),
@@ -293,6 +335,14 @@ async function copyInto(directories: readonly WorkDirectory[], conversion: Conve
       for (const sink of sinks) await sink.close();
     }
   }
+}
+
+function checksummedFiles(target: TargetPlan, paths: readonly string[], request: TargetFileRequest): ChecksummedFile[] {
+  return target.layout.files.map((layout, index) => ({
+    path: at(paths, index),
+    names: request.checksums ?? [],
+    layout,
+  }));
 }
 
 function baseOf(base: OpenBase | undefined): Pick<LaneTarget, 'base'> {
@@ -325,11 +375,18 @@ async function resumePoint(conversion: Conversion): Promise<ResumePoint> {
 
 async function report(
   conversion: Conversion,
-  result: ConversionResult,
+  { result, checksums }: Converted,
 ): Promise<Omit<FilesConversionReport, 'durationMs'>> {
   const { request, plan } = conversion;
   const targets = await Promise.all(
-    finalPaths(request, plan).map(async (paths) => ({ files: await Promise.all(paths.map(writtenFile)) })),
+    plan.targets.map(async (target, index) => {
+      const directory = path.dirname(at(request.targets, index).path);
+      const ofFile = new Map(
+        target.layout.files.map(({ name }, file) => [name || target.fileName, checksums[index]?.[file]]),
+      );
+      const files = fileNames(target).map((name) => writtenFile(path.join(directory, name), ofFile.get(name)));
+      return { files: await Promise.all(files) };
+    }),
   );
   return { ...result, plan, virtualSize: plan.source.virtualSize, verified: request.verify !== false, targets };
 }

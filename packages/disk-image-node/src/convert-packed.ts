@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { ConversionReport, FileConversion } from './convert-file.ts';
 import { convertFile } from './convert-file.ts';
+import { checksumFile } from './checksum.ts';
 import { packDisk } from './pack-disk.ts';
 import { refuseExisting, temporaryWorkDirectory } from './work-directory.ts';
 import { writtenFile } from './written-file.ts';
@@ -19,11 +20,12 @@ export async function convertPacked(request: Omit<FileConversion, 'checkpoint'>)
   const directory = await temporaryWorkDirectory(target.path);
   try {
     const diskPath = directory.pathOf(`${archiveName}.disk`);
-    const report = await convertFile({ ...request, target: { ...target, path: diskPath } });
+    const report = await convertFile({ ...request, target: { ...target, path: diskPath, checksums: [] } });
     const work = { ...(signal === undefined ? {} : { signal }), ...(onProgress === undefined ? {} : { onProgress }) };
     await packDisk({ diskPath, archivePath: directory.pathOf(archiveName), memberName: MEMBER_NAME }, work);
+    const checksums = await checksumFile(directory.pathOf(archiveName), target.checksums ?? [], work);
     await directory.commit([archiveName], path.dirname(target.path), request.durability ?? 'flushed');
-    const archive = await writtenFile(target.path);
+    const archive = await writtenFile(target.path, checksums);
     return { ...report, files: [archive], targetSizeBytes: archive.sizeBytes };
   } finally {
     await directory.remove();

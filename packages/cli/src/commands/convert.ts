@@ -21,6 +21,7 @@ import { conversionChoices, outputRequest } from '../output-request.ts';
 import { passSafetyGate } from '../safety-gate.ts';
 import { severalOutputs } from '../several-outputs.ts';
 import type { SourceImage } from '../source-image.ts';
+import { CHECKSUM_OPTION, givenChecksums } from '../checksum-option.ts';
 import { TARGET_OPTION } from '../target-profile.ts';
 import { checkTargetPath } from '../target-path.ts';
 import { ENTRY_OPTION, UNPACK_DIR_OPTION, unpackedSource } from '../unpacked-source.ts';
@@ -65,6 +66,7 @@ export const convertCommand: Command = {
       summary: 'Compress the output: qcow2 by zlib or zstd, vmdk by becoming streamOptimized',
     },
     { long: 'force', summary: 'Replace DST when it exists' },
+    CHECKSUM_OPTION,
     { long: 'no-verify', summary: 'Do not read the result back' },
     { long: 'no-digest', summary: 'With --no-verify: do not compute the content id either' },
     ENTRY_OPTION,
@@ -97,6 +99,10 @@ export const convertCommand: Command = {
     {
       says: 'for VMware and OVF',
       line: 'diskmorph convert -f qcow2 -O vmdk -o subformat=streamOptimized disk.qcow2 disk.vmdk',
+    },
+    {
+      says: 'with what an image service wants to know',
+      line: 'diskmorph convert -O raw --checksum sha512 disk.qcow2 disk.raw',
     },
     { says: 'ready to upload to a cloud', line: 'diskmorph convert --for azure disk.qcow2 disk.vhd' },
     {
@@ -148,7 +154,8 @@ function requestedOutputs(given: GivenArguments, sourcePath: string): readonly T
   const [, extra] = given.operands;
   if (extra !== undefined)
     throw new UsageError(`"${extra}" is one argument too many: with --to paths stand behind "="`);
-  return severalOutputs(given.all('to'), sourcePath);
+  const checksums = given.has('checksum') ? givenChecksums(given) : (['sha256'] as const);
+  return severalOutputs(given.all('to'), { sourcePath, checksums });
 }
 
 interface OpenedSource {

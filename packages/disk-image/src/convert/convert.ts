@@ -28,6 +28,8 @@ export interface ConversionPorts extends WorkPorts {
   /** The checkpoint to go on from; the sinks and the spool hold what it says. */
   readonly resumeFrom?: CollectedState;
   readonly checkpoints?: ConversionCheckpoints;
+  /** Hears how far the disk is copied without a gap: guest bytes before this one are written, or are zeros. */
+  readonly onCopied?: (guestEnd: number) => void;
 }
 
 /** One target as a conversion finishes it. */
@@ -148,7 +150,8 @@ async function copy(
   };
   const onResults = (results: readonly ChunkResult[]): void => {
     collector.accept(results);
-    const { chunksDone } = collector.state();
+    const { chunksDone, nextChunk } = collector.state();
+    ports.onCopied?.(nextChunk * plan.chunkSize);
     meter.update(chunksDone * plan.chunkSize);
     checkpointing.consider(chunksDone * plan.chunkSize);
   };

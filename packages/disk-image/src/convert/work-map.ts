@@ -1,6 +1,7 @@
 import { alignUp } from '../bytes/numbers.ts';
 import { assert } from '../errors.ts';
 import type { DiskImage } from '../image/disk-image.ts';
+import { storedRanges } from '../image/file-holes.ts';
 import type { ByteRange } from './zero-blocks.ts';
 
 /** Bytes of guest disk that a lane of work takes at a time: they stay in the processor's cache from read to write. */
@@ -44,19 +45,22 @@ export interface MapSummary {
   readonly extentCount: number;
 }
 
-/** Marks every part in which the image stores data, as far as the map reaches. Reads tables only. */
+/** Marks every part in which the image stores data that lies in no hole of its file, as far as the map reaches. Reads tables only. */
 export async function markData(map: WorkMap, image: DiskImage, signal?: AbortSignal): Promise<MapSummary> {
   let dataBytes = 0;
   let compressedBytes = 0;
   let extentCount = 0;
   const length = Math.min(image.virtualSize, map.chunkSize * map.chunkCount);
+  const storedOf = storedRanges(image);
   for await (const extent of image.extents({ offset: 0, length })) {
     signal?.throwIfAborted();
     extentCount++;
     if (extent.state !== 'data') continue;
-    dataBytes += extent.length;
     if (extent.compressed) compressedBytes += extent.length;
-    markRange(map, extent.offset, extent.length);
+    for (const stored of storedOf(extent)) {
+      dataBytes += stored.length;
+      markRange(map, stored.offset, stored.length);
+    }
   }
   return { dataBytes, compressedBytes, extentCount };
 }
