@@ -10,12 +10,15 @@ import { runCommand } from '../fixtures/command.ts';
 import { withLock } from '../fixtures/lock-file.ts';
 
 const WORKSPACE = join(import.meta.dirname, '..');
-const DEFAULT_FOLDER = join(import.meta.dirname, 'build');
+/** Each state of the sources is built to a folder of its own in here, so that a build disturbs no run that is under way. */
+const BUILDS = join(import.meta.dirname, 'build');
 /** What `npm run build` reads, relative to the workspace. */
 const INPUTS = ['package.json', 'package-lock.json', 'tsconfig.base.json', 'tools/bundle.ts', 'packages'];
 /** Neither built nor part of an installed package. */
 const LEFT_OUT = new Set(['node_modules', 'dist', 'test', 'coverage']);
 const STAMP = 'sources.sha256';
+const STAMP_SHOWN = 12;
+const KEPT_MS = 24 * 60 * 60 * 1000;
 
 /** Where the built programs lie. */
 export interface InstalledProgram {
@@ -23,16 +26,28 @@ export interface InstalledProgram {
   readonly diskmorph: string;
 }
 
-/** The programs built from the sources as they are now; built anew when a source has changed since. Throws the build's last words. */
-export async function requireInstalledProgram(folder: string = DEFAULT_FOLDER): Promise<InstalledProgram> {
-  return withLock(`${folder}.lock`, async () => {
+/** The programs built from the sources as they are now, unless that has been done before. Throws the build's last words. */
+export async function requireInstalledProgram(): Promise<InstalledProgram> {
+  return withLock(`${BUILDS}.lock`, async () => {
     const inputs = await inputFiles();
     const stamp = await stampOf(inputs);
+    const folder = join(BUILDS, stamp.slice(0, STAMP_SHOWN));
     const built = await readFile(join(folder, STAMP), 'utf8').catch(() => undefined);
     if (built !== stamp) await build(folder, inputs, stamp);
+    await removeOldBuilds(folder);
     const bin = join(folder, 'packages', 'cli', 'bin');
     return { dropIn: join(bin, 'qemu-img'), diskmorph: join(bin, 'diskmorph.js') };
   });
+}
+
+/** Removes what was built more than a day ago, but for `current`. */
+async function removeOldBuilds(current: string): Promise<void> {
+  for (const name of await readdir(BUILDS)) {
+    const folder = join(BUILDS, name);
+    const stamp = await stat(join(folder, STAMP)).catch(() => undefined);
+    const isOld = stamp !== undefined && stamp.mtimeMs < Date.now() - KEPT_MS;
+    if (isOld && folder !== current) await rm(folder, { recursive: true, force: true });
+  }
 }
 
 async function build(folder: string, inputs: readonly string[], stamp: string): Promise<void> {

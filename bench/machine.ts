@@ -25,8 +25,13 @@ export interface Machine {
 /** Libraries that compress. */
 const CODEC_LIBRARY = /^lib(deflate|zstd|isal|z|z-ng|lzma|bz2)\.so/;
 
+/** How busy the machine is with other things; to be asked before anything is built. */
+export function currentLoad(): number {
+  return Math.round((loadavg()[0] ?? 0) * 100) / 100;
+}
+
 /** Describes this machine; `workFolder` is where the results are written. */
-export async function describeMachine(programs: Programs, workFolder: string): Promise<Machine> {
+export async function describeMachine(programs: Programs, workFolder: string): Promise<Omit<Machine, 'loadAtStart'>> {
   const [processor] = cpus();
   const versions = await runCommand(programs.qemuImg, ['--version']);
   return {
@@ -38,7 +43,6 @@ export async function describeMachine(programs: Programs, workFolder: string): P
     node: process.version,
     peer: versions.split('\n')[0] ?? '',
     codecs: await codecsInUse(programs.dropIn),
-    loadAtStart: Math.round((loadavg()[0] ?? 0) * 100) / 100,
   };
 }
 

@@ -13,7 +13,7 @@ import type { Programs } from './contenders.ts';
 import type { ContenderResult } from './contest.ts';
 import { runCase } from './contest.ts';
 import { requireInstalledProgram } from './installed-program.ts';
-import { describeMachine } from './machine.ts';
+import { currentLoad, describeMachine } from './machine.ts';
 import { caseRows, LEGEND, reportText, TABLE_HEAD } from './report.ts';
 import type { CaseResult, RunKind, RunResult } from './result-file.ts';
 import { keepResult } from './result-file.ts';
@@ -27,6 +27,7 @@ const GIB = 2 ** 30;
 async function main(settings: Settings): Promise<void> {
   const chosen = selectCases(settings);
   const startedAt = new Date().toISOString();
+  const loadAtStart = currentLoad();
   say('building the programs as they are installed');
   const commit = await commitOfSources();
   const programs = await requirePrograms();
@@ -40,7 +41,7 @@ async function main(settings: Settings): Promise<void> {
   const workFolder = await mkdtemp(join(fixture.folder, '..', 'bench-'));
   removeWhenStopped(workFolder);
   try {
-    const machine = await describeMachine(programs, workFolder);
+    const machine = { ...(await describeMachine(programs, workFolder)), loadAtStart };
     const cases = await runCases(chosen, { settings, programs, fixture, workFolder });
     const kind = kindOf(settings);
     const run: RunResult = { version: 1, startedAt, commit, kind, machine, disk: diskText(fixture), cases };
