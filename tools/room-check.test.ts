@@ -68,6 +68,11 @@ describe('imports', () => {
       law: '1: flow must not import catalog',
     },
     {
+      path: `${SERVICE}/auth/a.ts`,
+      source: `import { Catalog } from '../catalog/repositories.ts';`,
+      law: '1: auth must not import catalog',
+    },
+    {
       path: 'packages/cli/src/commands/convert.ts',
       source: `import { x } from '@diskmorph/image-service';`,
       law: '1: cli must not import image-service',

@@ -150,7 +150,7 @@ export const ROOMS: readonly Room[] = [
     mustNotSay: ['http'],
     stringsMustNotHold: [SQL],
   },
-  { name: 'auth', path: `${SERVICE}/auth/`, mayImport: [], mustNotSay: [] },
+  { name: 'auth', path: `${SERVICE}/auth/`, mayImport: [], mustNotSay: ['flow', 'format'] },
   { name: 'config', path: `${SERVICE}/config/`, mayImport: [], mustNotSay: [] },
   {
     name: 'import',

@@ -1,3 +1,6 @@
+export type { Authenticator, Caller, CallHeaders, Policy, PolicyTarget } from './auth/caller.ts';
+export { noAuthentication } from './auth/caller.ts';
+export { AuthError } from './auth/errors.ts';
 export { CatalogError } from './catalog/errors.ts';
 export type { ImageLocation, ImageRecord, ImageStatus } from './catalog/image.ts';
 export type { ImageQuery, TaskQuery } from './catalog/repositories.ts';
