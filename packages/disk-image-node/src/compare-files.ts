@@ -5,6 +5,7 @@ import { dataBytes } from './digest-file.ts';
 import type { ImageFile } from './image-file.ts';
 import { openForWork } from './image-file.ts';
 import { lanesFor } from './lane-count.ts';
+import { nodeCodecs } from './native-codecs.ts';
 import { compareLanes } from './worker-lanes.ts';
 
 /** Compares the guest bytes of two image files. */
@@ -19,7 +20,7 @@ export async function compareFiles(
     try {
       const lanes = lanesFor((await dataBytes(first)) + (await dataBytes(second)), work);
       return await compareImages(first, second, {
-        lanes: compareLanes(lanes, { first, second }, { first: firstFile, second: secondFile }),
+        lanes: compareLanes(lanes, { first, second, codecs: nodeCodecs() }, { first: firstFile, second: secondFile }),
         shared: true,
         now: () => performance.now(),
         ...(work.onProgress === undefined ? {} : { onProgress: work.onProgress }),

@@ -74,7 +74,7 @@ async function compareLane(compare: LaneWork & { readonly kind: 'compare' }): Pr
   try {
     const control = laneControl(compare.job.control, compare.job.map);
     const report = (chunks: number): void => send({ kind: 'chunks', chunks });
-    const difference = await runCompareLane(compare.job, { first, second, control, report });
+    const difference = await runCompareLane(compare.job, { first, second, codecs, control, report });
     send({ kind: 'done', difference });
   } finally {
     await closeAll([first, second]);

@@ -54,6 +54,21 @@ describe.each(writers)('a stream that %s codecs wrote by %s', (_name, method, wr
 });
 
 describe.each(implementations)('%s codecs', (_name, codecs) => {
+  test.each([
+    ['aligned', 0, 65536],
+    ['at any offset', 3, 65531],
+    ['empty', 5, 0],
+  ])('find the same bytes equal and a changed one not: %s', (_where, start, length) => {
+    const [first, second] = [text, text].map((bytes) => new Uint8Array(bytes).subarray(start, start + length));
+    if (first === undefined || second === undefined) throw new Error('two copies');
+    expect(codecs.isEqual(first, second)).toBe(true);
+    for (const at of length === 0 ? [] : [0, length >> 1, length - 1]) {
+      second[at] = (second[at] ?? 0) ^ 1;
+      expect(codecs.isEqual(first, second)).toBe(false);
+      second[at] = first[at] ?? 0;
+    }
+  });
+
   test.each(['deflate', 'zlib'] as const)('say 0 when %s does not make the bytes fit', (method) => {
     expect(codecs.compress(method, 3, randomBytes(4096), new Uint8Array(4095))).toBe(0);
   });

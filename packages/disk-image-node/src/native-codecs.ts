@@ -41,6 +41,7 @@ export function createNodeCodecs(ffi: ForeignFunctions | undefined): Codecs {
     decompress: (method, input, output) => codec(method).decompress(input, output),
     compress: (method, level, input, output) => codec(method).compress(level, input, output),
     isZero,
+    isEqual: (first, second) => Buffer.compare(first, second) === 0,
     sha256: (bytes) => process.getBuiltinModule('node:crypto').hash('sha256', bytes, 'buffer'),
   };
 }

@@ -1,8 +1,8 @@
 import type {
   ChunkResult,
   CompareJob,
+  CompareLanePorts,
   CompareLaneRunner,
-  DiskImage,
   LaneJob,
   LanePorts,
   LaneRunner,
@@ -53,7 +53,7 @@ function bytesLanes(lanes: Lanes, own: OwnLane, workFor: (job: LaneJob) => LaneW
 /** Lanes that compare two images. */
 export function compareLanes(
   lanes: Lanes,
-  own: { readonly first: DiskImage; readonly second: DiskImage },
+  own: Pick<CompareLanePorts, 'first' | 'second' | 'codecs'>,
   files: { readonly first: ImageFile; readonly second: ImageFile },
 ): CompareLaneRunner {
   if (!lanes.own && lanes.threads === 0) return inlineCompareLanes(own);

@@ -17,6 +17,8 @@ export interface Codecs {
   compress(method: CompressionMethod, level: number | undefined, input: Uint8Array, output: Uint8Array): number;
   /** True when every byte is 0. */
   isZero(bytes: Uint8Array): boolean;
+  /** True when both hold the same bytes; they have the same length. */
+  isEqual(first: Uint8Array, second: Uint8Array): boolean;
   /** The 32-byte SHA-256 digest. */
   sha256(bytes: Uint8Array): Uint8Array;
 }

@@ -33,6 +33,13 @@ export const portableCodecs: Codecs = {
     for (let i = 0; i < words.length; i++) if (words[i] !== 0) return false;
     return true;
   },
+  isEqual(first, second) {
+    const a = wordsOf(first);
+    const b = wordsOf(second);
+    if (a === undefined || b === undefined) return first.every((byte, index) => byte === second[index]);
+    for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+    return true;
+  },
   sha256: (bytes) => sha256(bytes),
 };
 

@@ -1,3 +1,4 @@
+import type { Codecs } from '../bytes/codecs.ts';
 import { throwIfAborted } from '../errors.ts';
 import type { DiskImage } from '../image/disk-image.ts';
 import type { LanePause } from './lane.ts';
@@ -19,6 +20,7 @@ export interface CompareJob {
 export interface CompareLanePorts {
   readonly first: DiskImage;
   readonly second: DiskImage;
+  readonly codecs: Codecs;
   readonly control: LaneControl;
   /** Says that `chunks` more chunks were compared. */
   report(chunks: number): void;
@@ -98,10 +100,9 @@ export async function runCompareLane(
     const ranges = dataParts(job.map, taken.chunk, chunkSize);
     await readRanges(ports.first, { offset, into: buffers[0], ranges }, signal);
     await readRanges(ports.second, { offset, into: buffers[1], ranges }, signal);
-    const difference = firstDifference(buffers[0], buffers[1]);
-    if (difference >= 0) {
+    if (!ports.codecs.isEqual(...buffers)) {
       ports.control.exhaust();
-      return offset + difference;
+      return offset + firstDifference(...buffers);
     }
     if (++unreported === REPORT_BATCH) {
       ports.report(unreported);
@@ -114,13 +115,7 @@ export async function runCompareLane(
   return undefined;
 }
 
-/** Index of the first byte that differs, or -1. Both have the same length, a multiple of the block size. */
+/** Index of the first byte that differs in two pieces that are not equal. */
 function firstDifference(first: Uint8Array, second: Uint8Array): number {
-  const a = new Int32Array(first.buffer, first.byteOffset, first.length >> 2);
-  const b = new Int32Array(second.buffer, second.byteOffset, second.length >> 2);
-  for (let i = 0; i < a.length; i++) {
-    if (a[i] === b[i]) continue;
-    for (let at = i * 4; ; at++) if (first[at] !== second[at]) return at;
-  }
-  return -1;
+  return first.findIndex((byte, index) => byte !== second[index]);
 }

@@ -91,6 +91,7 @@ async function comparePair(pair: Pair, how: Comparing): Promise<number> {
     return EXIT.different;
   }
   const comparison = await compareFiles(imageFile(pair.first), imageFile(pair.second), {
+    callingThread: 'works',
     onProgress: ({ percent }) => how.onPercent(percent),
   });
   const difference = comparison.firstDifference;
