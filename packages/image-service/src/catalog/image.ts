@@ -15,6 +15,11 @@ export const IMAGE_STATUSES = [
 /** The state of an image. */
 export type ImageStatus = (typeof IMAGE_STATUSES)[number];
 
+/** Who may see an image: everybody, everybody who knows of it, its owner's project and members, that project alone. */
+export const VISIBILITIES = ['public', 'community', 'shared', 'private'] as const;
+/** One of `VISIBILITIES`. */
+export type Visibility = (typeof VISIBILITIES)[number];
+
 /** The states that may follow each state. spec/convert-flow.md, "Records". */
 export const IMAGE_TRANSITIONS: Readonly<Record<ImageStatus, readonly ImageStatus[]>> = {
   queued: ['saving', 'uploading', 'importing', 'active', 'deleted'],
@@ -39,7 +44,7 @@ export interface ImageRecord {
   readonly id: string;
   readonly name: string | null;
   readonly status: ImageStatus;
-  readonly visibility: 'public' | 'community' | 'shared' | 'private';
+  readonly visibility: Visibility;
   readonly owner: string | null;
   readonly diskFormat: string | null;
   readonly containerFormat: string | null;
@@ -56,6 +61,8 @@ export interface ImageRecord {
   readonly protected: boolean;
   readonly osHidden: boolean;
   readonly properties: Readonly<Record<string, string>>;
+  /** Each once, in the order of their letters. */
+  readonly tags: readonly string[];
   readonly locations: readonly ImageLocation[];
   readonly createdAt: number;
   readonly updatedAt: number;
@@ -66,7 +73,7 @@ export interface ImageRecord {
 
 /** Fields that the catalogue keeps by itself. */
 type KeptFields = 'id' | 'createdAt' | 'updatedAt' | 'deletedAt' | 'revision';
-/** New values for some fields of an image. `properties` and `locations` replace what was there. */
+/** New values for some fields of an image. `properties`, `tags` and `locations` replace what was there. */
 export type ImageChanges = Partial<Omit<ImageRecord, KeptFields>>;
 /** What a new image needs; it begins `queued`, at revision 1. */
 export type NewImage = { readonly id: string } & Partial<Omit<ImageRecord, KeptFields | 'status' | 'locations'>>;
@@ -99,6 +106,7 @@ export function newImageRecord(image: NewImage, now: number): ImageRecord {
     osHidden: false,
     properties: {},
     ...image,
+    tags: sortedTags(image.tags ?? []),
     status: 'queued',
     locations: [],
     createdAt: now,
@@ -129,11 +137,16 @@ export function changedImage(image: ImageRecord, changes: ImageChanges, now: num
   return {
     ...image,
     ...changes,
+    tags: changes.tags === undefined ? image.tags : sortedTags(changes.tags),
     ...(entered && status === 'queued' ? { size: null, virtualSize: null } : {}),
     deletedAt: entered && status === 'deleted' ? now : image.deletedAt,
     updatedAt: now,
     revision: image.revision + 1,
   };
+}
+
+function sortedTags(tags: readonly string[]): readonly string[] {
+  return [...new Set(tags)].sort();
 }
 
 function differs(image: ImageRecord, changes: ImageChanges, field: 'diskFormat' | 'containerFormat'): boolean {

@@ -1,5 +1,7 @@
 import { CatalogError } from './errors.ts';
-import type { ImageChanges, ImageRecord, ImageStatus, NewImage } from './image.ts';
+import type { ImageChanges, ImageRecord, NewImage } from './image.ts';
+import type { ImageQuery } from './image-query.ts';
+import type { MemberRecord, MemberStatus } from './member.ts';
 import type { NewTask, TaskChanges, TaskRecord, TaskStatus } from './task.ts';
 
 /** A place in a list: the last record already seen, in order of creation. */
@@ -8,22 +10,12 @@ export interface ListPosition {
   readonly id: string;
 }
 
-/** Which images to list, newest first. */
-export interface ImageQuery {
-  readonly status?: ImageStatus;
-  readonly name?: string;
-  readonly owner?: string;
-  /** Deleted images are left out unless asked for. */
-  readonly deleted?: 'include';
-  readonly after?: ListPosition;
-  /** At most this many, 1 to 1000; 1000 when not given. */
-  readonly limit?: number;
-}
-
 /** Which tasks to list, newest first. */
 export interface TaskQuery {
   readonly status?: TaskStatus;
   readonly imageId?: string;
+  readonly type?: TaskRecord['type'];
+  readonly owner?: string;
   readonly after?: ListPosition;
   /** At most this many, 1 to 1000; 1000 when not given. */
   readonly limit?: number;
@@ -33,10 +25,36 @@ export interface TaskQuery {
 export interface ImageRepo {
   /** Throws `not_found`. */
   get(id: string): Promise<ImageRecord>;
+  /** Throws `not_found` when there is no image `afterId`. */
   list(query: ImageQuery): Promise<readonly ImageRecord[]>;
+  /** What a project has: the images that are not deleted, and the bytes that are stored of them in all their places. */
+  usage(owner: string | null): Promise<ImageUsage>;
   insert(image: NewImage): Promise<ImageRecord>;
   /** Saves changes to a record as it was read; throws `conflict` when its revision is no longer the current one. */
   save(image: ImageRecord, changes: ImageChanges): Promise<ImageRecord>;
+}
+
+/** What the images of one project take. */
+export interface ImageUsage {
+  readonly images: number;
+  /** Counted once for each store that holds them. */
+  readonly storedBytes: number;
+  /** Images that are being brought in. */
+  readonly uploading: number;
+}
+
+/** Which projects images are shared with. */
+export interface MemberRepo {
+  /** Oldest first. */
+  list(imageId: string): Promise<readonly MemberRecord[]>;
+  /** Throws `not_found`. */
+  get(imageId: string, member: string): Promise<MemberRecord>;
+  /** Begins `pending`. Throws `conflict` when the image is shared with that project already. */
+  insert(imageId: string, member: string): Promise<MemberRecord>;
+  /** Throws `not_found`. */
+  setStatus(imageId: string, member: string, status: MemberStatus): Promise<MemberRecord>;
+  /** Throws `not_found`. */
+  remove(imageId: string, member: string): Promise<void>;
 }
 
 /** The tasks. */
@@ -54,6 +72,7 @@ export interface TaskRepo {
 /** The whole catalogue. */
 export interface Catalog<Transaction = unknown> {
   readonly images: ImageRepo;
+  readonly members: MemberRepo;
   readonly tasks: TaskRepo;
   /** Random and fixed at the creation of the catalogue: marks what belongs to it elsewhere. */
   readonly instanceId: string;
@@ -64,6 +83,7 @@ export interface Catalog<Transaction = unknown> {
 /** The catalogue inside a transaction; `transaction` is the database's own, for others who take part in it. */
 export interface CatalogInTransaction<Transaction> {
   readonly images: ImageRepo;
+  readonly members: MemberRepo;
   readonly tasks: TaskRepo;
   readonly transaction: Transaction;
 }

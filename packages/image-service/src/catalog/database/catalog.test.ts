@@ -134,7 +134,7 @@ describe('lists', () => {
     expect(await idsOf({ status: 'deleted' })).toEqual(['i3']);
     expect(await idsOf({ name: 'two' })).toEqual(['i2']);
     expect(await idsOf({ limit: 1 })).toEqual(['i4']);
-    expect(await idsOf({ after: await images.get('i4'), limit: 1 })).toEqual(['i2']);
+    expect(await idsOf({ afterId: 'i4', limit: 1 })).toEqual(['i2']);
   });
 
   test('of tasks can be those of one image', async () => {
@@ -168,7 +168,7 @@ describe('migrations', () => {
     await migrateDatabase(db, CATALOG_MIGRATIONS, now);
     const broken = {
       ...CATALOG_MIGRATIONS,
-      '0002-broken': async (tables: Kysely<unknown>): Promise<void> => {
+      '0003-broken': async (tables: Kysely<unknown>): Promise<void> => {
         await tables.schema.createTable('half_made').addColumn('id', 'integer').execute();
         throw new Error('stop');
       },

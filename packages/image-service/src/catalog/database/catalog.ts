@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';
 import type { Catalog, CatalogInTransaction } from '../repositories.ts';
 import { imageTable } from './images.ts';
+import { memberTable } from './members.ts';
 import type { CatalogTables } from './tables.ts';
 import { taskTable } from './tasks.ts';
 
@@ -17,6 +18,7 @@ export async function openCatalog<Tables extends CatalogTables>(
   return {
     instanceId: await readInstanceId(db),
     images: imageTable(db, (work) => db.transaction().execute(work), now),
+    members: memberTable(db, now),
     tasks: taskTable(db, now),
     transaction: (work) => database.transaction().execute((transaction) => work(inside(transaction, now))),
   };
@@ -27,7 +29,12 @@ function inside<Tables extends CatalogTables>(
   now: () => number,
 ): CatalogInTransaction<Transaction<Tables>> {
   const db = transaction as unknown as Kysely<CatalogTables>;
-  return { images: imageTable(db, (work) => work(db), now), tasks: taskTable(db, now), transaction };
+  return {
+    images: imageTable(db, (work) => work(db), now),
+    members: memberTable(db, now),
+    tasks: taskTable(db, now),
+    transaction,
+  };
 }
 
 async function readInstanceId(db: Kysely<CatalogTables>): Promise<string> {

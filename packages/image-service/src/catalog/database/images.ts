@@ -1,12 +1,10 @@
 import type { Kysely, Selectable } from 'kysely';
 import { CatalogError } from '../errors.ts';
 import type { ImageChanges, ImageLocation, ImageRecord, NewImage } from '../image.ts';
-import { changedImage, IMAGE_STATUSES, newImageRecord } from '../image.ts';
-import type { ImageQuery, ImageRepo } from '../repositories.ts';
-import type { CatalogTables, ImageLocationRow, ImagePropertyRow, ImageRow } from './tables.ts';
-
-/** The most records in one list. */
-export const MAX_LIST_LENGTH: number = 1000;
+import { changedImage, IMAGE_STATUSES, newImageRecord, VISIBILITIES } from '../image.ts';
+import type { ImageRepo } from '../repositories.ts';
+import { imageUsage, selectImages } from './image-list.ts';
+import type { CatalogTables, ImageLocationRow, ImagePropertyRow, ImageRow, ImageTagRow } from './tables.ts';
 
 /** Joins the parts of one change into a transaction; inside one it is that one. */
 export type RunTogether = <T>(work: (db: Kysely<CatalogTables>) => Promise<T>) => Promise<T>;
@@ -20,29 +18,12 @@ export function imageTable(db: Kysely<CatalogTables>, together: RunTogether, now
       if (image === undefined) throw new CatalogError('not_found', `There is no image ${id}`);
       return image;
     },
-    list: (query) => listImages(db, query),
+    list: async (query) => recordsOf(db, await selectImages(db, query)),
+    usage: (owner) => imageUsage(db, owner),
     insert: (image) => together((inside) => insertImage(inside, image, now())),
     save: (image, changes) =>
       together((inside) => saveImage(inside, image, changedImage(image, changes, now()), changes)),
   };
-}
-
-async function listImages(db: Kysely<CatalogTables>, query: ImageQuery): Promise<readonly ImageRecord[]> {
-  let rows = db.selectFrom('images').selectAll().orderBy('created_at', 'desc').orderBy('id', 'desc');
-  if (query.status !== undefined) rows = rows.where('status', '=', query.status);
-  if (query.deleted !== 'include' && query.status !== 'deleted') rows = rows.where('status', '!=', 'deleted');
-  if (query.name !== undefined) rows = rows.where('name', '=', query.name);
-  if (query.owner !== undefined) rows = rows.where('owner', '=', query.owner);
-  const { after } = query;
-  if (after !== undefined) {
-    rows = rows.where((row) =>
-      row.or([
-        row('created_at', '<', after.createdAt),
-        row.and([row('created_at', '=', after.createdAt), row('id', '<', after.id)]),
-      ]),
-    );
-  }
-  return recordsOf(db, await rows.limit(Math.min(query.limit ?? MAX_LIST_LENGTH, MAX_LIST_LENGTH)).execute());
 }
 
 async function insertImage(db: Kysely<CatalogTables>, image: NewImage, now: number): Promise<ImageRecord> {
@@ -72,14 +53,15 @@ async function saveImage(
   if (changes.properties !== undefined) {
     await db.deleteFrom('image_properties').where('image_id', '=', image.id).execute();
   }
+  if (changes.tags !== undefined) await db.deleteFrom('image_tags').where('image_id', '=', image.id).execute();
   if (changes.locations !== undefined) {
     await db.deleteFrom('image_locations').where('image_id', '=', image.id).execute();
   }
-  await insertParts(db, image, changes);
+  await insertParts(db, image, { ...changes, ...(changes.tags === undefined ? {} : { tags: image.tags }) });
   return image;
 }
 
-/** Inserts the properties and locations of `image` as far as `given` has them. */
+/** Inserts the properties, tags and locations of `image` as far as `given` has them. */
 async function insertParts(db: Kysely<CatalogTables>, image: ImageRecord, given: ImageChanges): Promise<void> {
   const properties = Object.entries(given.properties ?? {}).map(([name, value]) => ({
     image_id: image.id,
@@ -87,6 +69,8 @@ async function insertParts(db: Kysely<CatalogTables>, image: ImageRecord, given:
     value,
   }));
   if (properties.length > 0) await db.insertInto('image_properties').values(properties).execute();
+  const tags = (given.tags ?? []).map((tag) => ({ image_id: image.id, tag }));
+  if (tags.length > 0) await db.insertInto('image_tags').values(tags).execute();
   const locations = (given.locations ?? []).map(({ store, location }, position) => ({
     image_id: image.id,
     position,
@@ -128,6 +112,7 @@ async function recordsOf(
   if (rows.length === 0) return [];
   const ids = rows.map((row) => row.id);
   const properties = await db.selectFrom('image_properties').selectAll().where('image_id', 'in', ids).execute();
+  const tags = await db.selectFrom('image_tags').selectAll().where('image_id', 'in', ids).orderBy('tag').execute();
   const locations = await db
     .selectFrom('image_locations')
     .selectAll()
@@ -135,15 +120,24 @@ async function recordsOf(
     .orderBy('position')
     .execute();
   const propertiesOf = Map.groupBy(properties, (property) => property.image_id);
+  const tagsOf = Map.groupBy(tags, (tag) => tag.image_id);
   const locationsOf = Map.groupBy(locations, (location) => location.image_id);
-  return rows.map((row) => recordOf(row, propertiesOf.get(row.id) ?? [], locationsOf.get(row.id) ?? []));
+  return rows.map((row) =>
+    recordOf(row, {
+      properties: propertiesOf.get(row.id) ?? [],
+      tags: tagsOf.get(row.id) ?? [],
+      locations: locationsOf.get(row.id) ?? [],
+    }),
+  );
 }
 
-function recordOf(
-  row: Selectable<ImageRow>,
-  properties: readonly ImagePropertyRow[],
-  locations: readonly ImageLocationRow[],
-): ImageRecord {
+interface ImageParts {
+  readonly properties: readonly ImagePropertyRow[];
+  readonly tags: readonly ImageTagRow[];
+  readonly locations: readonly ImageLocationRow[];
+}
+
+function recordOf(row: Selectable<ImageRow>, { properties, tags, locations }: ImageParts): ImageRecord {
   return {
     id: row.id,
     name: row.name,
@@ -162,6 +156,7 @@ function recordOf(
     protected: row.protected !== 0,
     osHidden: row.os_hidden !== 0,
     properties: Object.fromEntries(properties.map(({ name, value }) => [name, value])),
+    tags: tags.map(({ tag }) => tag),
     locations: locations.map(({ store, location }): ImageLocation => ({ store, location })),
     createdAt: Number(row.created_at),
     updatedAt: Number(row.updated_at),
@@ -169,5 +164,3 @@ function recordOf(
     revision: Number(row.revision),
   };
 }
-
-const VISIBILITIES = ['public', 'community', 'shared', 'private'] as const;

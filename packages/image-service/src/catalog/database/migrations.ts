@@ -4,6 +4,7 @@ import type { Migration } from './migrate.ts';
 /** Every change to the catalogue's tables, in the order of their names; one that was released is never edited. */
 export const CATALOG_MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001-catalog-images-and-tasks': createImagesAndTasks,
+  '0002-catalog-tags-and-members': createTagsAndMembers,
 };
 
 async function createImagesAndTasks(db: Kysely<unknown>): Promise<void> {
@@ -75,4 +76,25 @@ async function createTasks(db: Kysely<unknown>): Promise<void> {
     .addColumn('name', 'varchar(64)', (column) => column.primaryKey())
     .addColumn('value', 'text', (column) => column.notNull())
     .execute();
+}
+
+async function createTagsAndMembers(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('image_tags')
+    .addColumn('image_id', 'varchar(36)', (column) => column.notNull().references('images.id'))
+    .addColumn('tag', 'varchar(255)', (column) => column.notNull())
+    .addPrimaryKeyConstraint('image_tags_key', ['image_id', 'tag'])
+    .execute();
+  await db.schema
+    .createTable('image_members')
+    .addColumn('image_id', 'varchar(36)', (column) => column.notNull().references('images.id'))
+    .addColumn('member', 'varchar(255)', (column) => column.notNull())
+    .addColumn('status', 'varchar(20)', (column) => column.notNull())
+    .addColumn('created_at', 'bigint', (column) => column.notNull())
+    .addColumn('updated_at', 'bigint', (column) => column.notNull())
+    .addPrimaryKeyConstraint('image_members_key', ['image_id', 'member'])
+    .execute();
+  await db.schema.createIndex('image_members_of_project').on('image_members').column('member').execute();
+  await db.schema.createIndex('images_by_name').on('images').column('name').execute();
+  await db.schema.createIndex('images_by_owner').on('images').column('owner').execute();
 }

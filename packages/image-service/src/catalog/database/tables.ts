@@ -37,6 +37,21 @@ export interface ImageLocationRow {
   location: string;
 }
 
+/** One row for each tag of an image. */
+export interface ImageTagRow {
+  image_id: string;
+  tag: string;
+}
+
+/** One row for each project that an image is shared with. */
+export interface ImageMemberRow {
+  image_id: string;
+  member: string;
+  status: string;
+  created_at: number;
+  updated_at: number;
+}
+
 /** One row for each task; `input` and `result` are JSON. */
 export interface TaskRow {
   id: string;
@@ -67,6 +82,8 @@ export interface CatalogTables {
   images: ImageRow;
   image_properties: ImagePropertyRow;
   image_locations: ImageLocationRow;
+  image_tags: ImageTagRow;
+  image_members: ImageMemberRow;
   tasks: TaskRow;
   catalog_facts: CatalogFactRow;
 }

@@ -3,7 +3,7 @@ import { CatalogError } from '../errors.ts';
 import type { TaskQuery, TaskRepo } from '../repositories.ts';
 import type { TaskDocument, TaskRecord } from '../task.ts';
 import { changedTask, newTaskRecord, TASK_STATUSES } from '../task.ts';
-import { MAX_LIST_LENGTH } from './images.ts';
+import { MAX_LIST_LENGTH } from './image-list.ts';
 import type { CatalogTables, TaskRow } from './tables.ts';
 
 /** The tasks in the database. `now` gives milliseconds since 1970. */
@@ -42,6 +42,8 @@ async function listTasks(db: Kysely<CatalogTables>, query: TaskQuery): Promise<r
   let rows = db.selectFrom('tasks').selectAll().orderBy('created_at', 'desc').orderBy('id', 'desc');
   if (query.status !== undefined) rows = rows.where('status', '=', query.status);
   if (query.imageId !== undefined) rows = rows.where('image_id', '=', query.imageId);
+  if (query.type !== undefined) rows = rows.where('type', '=', query.type);
+  if (query.owner !== undefined) rows = rows.where('owner', '=', query.owner);
   const { after } = query;
   if (after !== undefined) {
     rows = rows.where((row) =>
