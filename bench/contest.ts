@@ -28,6 +28,8 @@ export interface Arena {
   readonly workFolder: string;
   /** How often each contender is measured; a case of short runs three times as often. */
   readonly pairs: number;
+  /** Whether contenders that do more than the peer take part too. */
+  readonly contenders: 'all' | 'like for like';
 }
 
 const SHORT_FACTOR = 3;
@@ -37,7 +39,9 @@ const SHORT_FACTOR = 3;
  * once. Returns the contenders' results, the peer's first. Throws when a program fails or its result is wrong.
  */
 export async function runCase(benchCase: BenchCase, arena: Arena): Promise<readonly ContenderResult[]> {
-  const contenders = contendersOf(benchCase.task, arena.programs);
+  const contenders = contendersOf(benchCase.task, arena.programs).filter(
+    ({ isLikeForLike }) => isLikeForLike || arena.contenders === 'all',
+  );
   const outputBytes = await warmUp(benchCase, contenders, arena);
   const rounds = arena.pairs * (benchCase.short === true ? SHORT_FACTOR : 1);
   const costs: Cost[][] = contenders.map(() => []);

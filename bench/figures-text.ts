@@ -25,10 +25,17 @@ export function figuresText(run: RunResult, name: string): string {
     run.disk,
     '![Ratios of all cases](performance-ratios.svg)',
     [CASE_HEAD, ...others.map(caseRow)].join('\n'),
+    ...scalingText(scaling),
+  ].join('\n\n');
+}
+
+function scalingText(scaling: readonly CaseResult[]): string[] {
+  if (scaling.length === 0) return [];
+  return [
     'The same data in disks of growing size (CPU seconds of both programs):',
     '![CPU seconds against virtual size](performance-scaling.svg)',
     [SCALING_HEAD, ...scaling.map(scalingRow)].join('\n'),
-  ].join('\n\n');
+  ];
 }
 
 const CASE_HEAD = [

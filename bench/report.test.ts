@@ -64,6 +64,8 @@ test('the report names the machine, the commit and what was run', () => {
   expect(text).toContain('2026-02-03 04:05 UTC, commit abc1234, full run');
   expect(text).toContain("codecs: Node's own");
   expect(text).toContain('- raw-to-qcow2-zlib: the raw disk to qcow2 with -c');
+  expect(text).not.toContain('compare quick runs');
+  expect(reportText(exampleRun({ kind: 'quick' }))).toContain('compare quick runs with quick runs');
 });
 
 test('the page gets new figures between its marks and nowhere else', () => {
@@ -92,6 +94,10 @@ test('the plot of sizes has a line for each program in each panel', () => {
   const svg = scalingChart(exampleRun());
   expect(svg.match(/<polyline/g)).toHaveLength(2);
   expect(svg).toContain('>100 GiB<');
+});
+
+test('a run without the growing disks has no plot of them', () => {
+  expect(figuresText(exampleRun({ cases: [exampleCase()] }), 'x')).not.toContain('scaling');
 });
 
 test('plots of a run without such cases are still pictures', () => {

@@ -5,7 +5,7 @@ import type { Missed } from './judgement.ts';
 import { figuresOf, missedGoals, oursOf, peerOf, ratiosOf } from './judgement.ts';
 import type { Machine } from './machine.ts';
 import type { Cost } from './measure.ts';
-import type { CaseResult, RunResult } from './result-file.ts';
+import type { CaseResult, RunKind, RunResult } from './result-file.ts';
 import { spreadOf } from './statistics.ts';
 
 const COLUMNS = [
@@ -104,7 +104,7 @@ export function reportText(run: RunResult): string {
     `${run.disk}`,
     '## Figures',
     [TABLE_HEAD, ...run.cases.map(caseRows)].join('\n'),
-    LEGEND,
+    legend(run.kind),
     '## What was run',
     run.cases.map(({ name, title }) => `- ${name}: ${title}`).join('\n'),
     '',
@@ -122,8 +122,14 @@ export function machineText(machine: Machine): string {
 }
 
 /** What the columns mean. */
-export const LEGEND: string = [
+export function legend(kind: RunKind): string {
+  return kind === 'quick' ? `${LEGEND}\n${QUICK_LEGEND}` : LEGEND;
+}
+
+const LEGEND = [
   'Seconds are medians (smallest-largest). A ratio is the median over the pairs of neighbouring runs of ours / qemu-img; below 1 diskmorph is ahead.',
   `Compressed results may be ${SIZE_GOAL} times as large as qemu-img's, and no conversion may hold more than ${PEAK_GOAL_MEBIBYTES} MiB.`,
   '\\* Not like for like: `diskmorph convert` as it comes also computes the content id, reads its result back, and has it on the disk before it ends.',
 ].join('\n');
+const QUICK_LEGEND =
+  'The goals are those of the full run. On this small disk the start of the programs weighs more: compare quick runs with quick runs.';

@@ -14,7 +14,7 @@ import type { ContenderResult } from './contest.ts';
 import { runCase } from './contest.ts';
 import { requireInstalledProgram } from './installed-program.ts';
 import { currentLoad, describeMachine } from './machine.ts';
-import { caseRows, LEGEND, reportText, TABLE_HEAD } from './report.ts';
+import { caseRows, legend, reportText, TABLE_HEAD } from './report.ts';
 import type { CaseResult, RunKind, RunResult } from './result-file.ts';
 import { keepResult } from './result-file.ts';
 import type { Settings } from './settings.ts';
@@ -85,7 +85,13 @@ async function runCases(chosen: readonly BenchCase[], stage: Stage): Promise<Cas
   for (const [index, benchCase] of chosen.entries()) {
     say(`${index + 1} of ${chosen.length}: ${benchCase.name}`);
     const sources = await Promise.all(sourcesOf(benchCase).map((source) => sourcePath(source, fixture)));
-    const contenders = await runCase(benchCase, { programs, sources, workFolder, pairs: settings.pairs });
+    const contenders = await runCase(benchCase, {
+      programs,
+      sources,
+      workFolder,
+      pairs: settings.pairs,
+      contenders: settings.quick ? 'like for like' : 'all',
+    });
     const result = resultOf(benchCase, contenders);
     results.push(result);
     console.log(caseRows(result));
@@ -107,7 +113,7 @@ function resultOf(benchCase: BenchCase, contenders: readonly ContenderResult[]):
 }
 
 async function finish(run: RunResult): Promise<void> {
-  console.log(`\n${LEGEND}`);
+  console.log(`\n${legend(run.kind)}`);
   const path = await keepResult(run, reportText(run));
   console.log(`\nEvery figure: ${relative(process.cwd(), path)}, the table beside it.`);
 }

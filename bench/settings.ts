@@ -13,7 +13,7 @@ export interface Settings extends Selection {
 /** What `--help` prints. */
 export const USAGE = `npm run bench -- [--quick] [--only CASE_OR_GROUP,...] [--pairs N]
 
-  --quick      a small disk and fewer cases: under two minutes once the disk is made
+  --quick      a small disk, fewer cases, like for like only: under two minutes once the disk is made
   --only A,B   these cases or groups (read, write, sparse, more, scaling)
   --pairs N    how often each program is measured; 5, with --quick 2
 `;
