@@ -138,7 +138,7 @@ async function makeParts(configuration: Configuration, db: Kysely<Tables>, tools
   const catalog = await openCatalog(db, Date.now);
   const { instanceId } = catalog;
   const stores = configuration.stores.map(({ id, datadir }) =>
-    fileStore({ id, directory: datadir, instanceId, copy: copyBytes }),
+    fileStore({ id, directories: [{ path: datadir, weight: 0 }], instanceId, copy: copyBytes }),
   );
   return {
     catalog,
@@ -226,8 +226,10 @@ async function clearResidue(
   });
   const queued = await catalog.images.list({ status: 'queued' });
   const failed = queued.filter((image) => image.properties[FAILED_STORES_PROPERTY] !== undefined);
+  const images = await Promise.all(unfinished.map(async (id) => (await catalog.tasks.get(id)).imageId ?? ''));
   for (const store of stores.values()) {
-    await attempt(() => store.clearLeftovers());
+    if (store.readOnly) continue;
+    await attempt(() => store.clearLeftovers({ images }));
     for (const image of failed) await attempt(() => removeBlobs(store, image));
   }
   await journal.forget(await catalog.tasks.removeExpired(parts.now()));

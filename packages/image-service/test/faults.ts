@@ -82,8 +82,9 @@ export function gatedParts(parts: RawParts, life: Doom): RawParts {
     tools: { ...doomedAll(toolWork, life), readable, checkOptions },
     stores: new Map(
       Array.from(stores, ([id, store]) => {
-        const { put, delete: remove, blobsOf, clearLeftovers } = store;
-        return [id, { ...store, ...doomedAll({ put, delete: remove, blobsOf, clearLeftovers }, life) }];
+        const { put, delete: remove, blobsOf, discardUnfinished, clearLeftovers } = store;
+        const gated = { put, delete: remove, blobsOf, discardUnfinished, clearLeftovers };
+        return [id, { ...store, ...doomedAll(gated, life) }];
       }),
     ),
     catalog: {

@@ -34,12 +34,12 @@ export function storeStep<T>(parts: ImportParts<T>, of: StageOf, storeId: string
         if (context.signal.aborted || input.all_stores_must_succeed || isLastHope(input, storeId)) throw error;
         const { message } = describeFailure(error);
         context.warn(`Store "${storeId}" does not have the image: ${message}`);
-        await removeFrom(parts.stores.get(storeId), of, input.image_id);
+        await emptyStore(parts.stores.get(storeId), of, input.image_id);
         await noteStore(of, input.image_id, { store: storeId, failed: [storeId] });
         return { filled_stores: input.filled_stores, failed_stores: [...input.failed_stores, storeId] };
       }
     },
-    revert: async (input) => removeFrom(parts.stores.get(storeId), of, input.image_id),
+    revert: async (input) => emptyStore(parts.stores.get(storeId), of, input.image_id),
   };
 }
 
@@ -67,6 +67,12 @@ async function putInto(store: ImageStore, of: StageOf, { input, context }: Put):
   const onBytes = inPhase(`store ${store.id}`, report);
   const { location } = await store.put({ imageId, epoch }, { path, sizeBytes }, { signal, onBytes });
   return location;
+}
+
+/** Removes everything of the image that its record does not name, parts of cut-off attempts too. */
+async function emptyStore(store: ImageStore | undefined, of: StageOf, imageId: string): Promise<void> {
+  await store?.discardUnfinished(imageId);
+  await removeFrom(store, of, imageId);
 }
 
 /** Removes what earlier attempts have stored of the image; what its record names is no residue. */

@@ -2,7 +2,7 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { CopyFile } from './file-store.ts';
+import type { CopyFile } from './file-incoming.ts';
 import { fileStore } from './file-store.ts';
 import type { ImageStore } from './store.ts';
 
@@ -27,7 +27,12 @@ const copy: CopyFile = async ({ from, to }) => {
 };
 
 function storeOf(copying: CopyFile = copy): ImageStore {
-  return fileStore({ id: 's', directory: join(dir, 'store'), instanceId: INSTANCE, copy: copying });
+  return fileStore({
+    id: 's',
+    directories: [{ path: join(dir, 'store'), weight: 0 }],
+    instanceId: INSTANCE,
+    copy: copying,
+  });
 }
 
 /** The inode of a file in the store. */
@@ -76,15 +81,20 @@ async function linkedContent(): Promise<void> {
 
 describe('a put that fails leaves nothing and says why without a path', () => {
   test.each([
-    { name: 'full disk', code: 'ENOSPC', message: 'Store "s": the image could not be stored: the disk is full' },
-    { name: 'input/output error', code: 'EIO', message: 'Store "s": the image could not be stored (EIO)' },
-  ])('$name', async ({ code, message }) => {
+    {
+      name: 'full disk',
+      fault: 'ENOSPC',
+      code: 'full',
+      message: 'Store "s": the image could not be stored: the disk is full',
+    },
+    { name: 'input/output error', fault: 'EIO', code: 'io', message: 'Store "s": the image could not be stored (EIO)' },
+  ])('$name', async ({ fault, code, message }) => {
     await linkedContent();
     const store = storeOf(async ({ to }) => {
       await writeFile(to, 'hel');
-      throw Object.assign(new Error(`${code}: ${to}`), { code });
+      throw Object.assign(new Error(`${fault}: ${to}`), { code: fault });
     });
-    await expect(store.put({ imageId: IMAGE, epoch: 1 }, content)).rejects.toMatchObject({ code: 'io', message });
+    await expect(store.put({ imageId: IMAGE, epoch: 1 }, content)).rejects.toMatchObject({ code, message });
     expect(await files()).toEqual([`${OTHER}.1`]);
   });
 

@@ -1,147 +1,205 @@
 import { createReadStream } from 'node:fs';
-import { link, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { BlobContent, BlobOwner, BlobRange, ImageStore, StoredBlob, TransferOptions } from './store.ts';
+import { blobName, parseBlobName, requireBlobName, requireImageId } from './blob-name.ts';
+import type { StoreDirectory } from './file-directories.ts';
+import { blobNamesIn, blobPath, byPreference, findBlob, freeBytesOf, possiblePaths } from './file-directories.ts';
+import type { CopyFile } from './file-incoming.ts';
+import { bringIn } from './file-incoming.ts';
+import type { BlobContent, BlobRange, ImageStore, KeptLeftovers, TransferOptions } from './store.ts';
 import { StoreError } from './store.ts';
-
-/** Copies a file and flushes the copy; given, because copying well is known elsewhere. */
-export type CopyFile = (
-  copy: { readonly from: string; readonly to: string } & TransferOptions,
-) => Promise<{ readonly sizeBytes: number }>;
 
 /** What a store of files is made of. */
 export interface FileStoreOptions {
   readonly id: string;
-  readonly directory: string;
-  /** Marks the unfinished files of this installation: others may share the directory. */
+  /** At least one. */
+  readonly directories: readonly StoreDirectory[];
+  /** New files go into a sub-directory named after the beginning of the image's id, or not. */
+  readonly layout?: 'flat' | 'subdirectories';
+  /** Bytes that must stay free in each directory. */
+  readonly marginBytes?: number;
+  /** Marks the unfinished files of this installation: others may share the directories. */
   readonly instanceId: string;
   readonly copy: CopyFile;
 }
 
-const LOCATION = /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(\d{1,15})$/;
+const READ_SIZE = 256 * 1024;
 
 /**
- * A store in one directory. A blob is the file `<image id>.<epoch>`; it bears that name only when it is whole and on
+ * A store in directories. A blob is the file `<image id>.<epoch>`; it bears that name only when it is whole and on
  * the disk. Where the content lies on the same file system it is linked, not copied.
  */
 export function fileStore(options: FileStoreOptions): ImageStore {
-  const { id, directory } = options;
-  const unfinished = `.${options.instanceId}.`;
+  const { id, directories } = options;
   const fault = (doing: string) => (error: unknown) => {
     throw storeFault(id, doing, error);
   };
+  const located = (location: string): Promise<string | undefined> => {
+    requireBlobName(location);
+    return findBlob(directories, location).catch(fault('the image cannot be read'));
+  };
   return {
     id,
+    type: 'file',
+    readOnly: false,
     async put(owner, content, transfer = {}) {
-      const location = locationOf(owner);
-      const temporary = join(directory, `${unfinished}${location}`);
-      try {
-        await rm(temporary, { force: true });
-        await bringIn(options, { content, temporary, transfer });
-        return await commit(directory, { temporary, location, sizeBytes: content.sizeBytes });
-      } catch (error) {
-        await rm(temporary, { force: true }).catch(() => {});
-        throw storeFault(id, 'the image could not be stored', error);
-      }
+      const name = blobName(owner);
+      const sizeBytes = await putSomewhere(options, { name, content, transfer }).catch(
+        fault('the image could not be stored'),
+      );
+      return { location: name, sizeBytes };
     },
-    read: (location, range) => readBlob(id, join(directory, checkedLocation(location)), range),
+    read: (location, range, signal) => {
+      requireBlobName(location);
+      return readBlob(id, located(location), { range, signal });
+    },
+    async stat(location) {
+      const path = (await located(location)) ?? notHeld(id);
+      return { location, sizeBytes: (await stat(path).catch(fault('the image cannot be read'))).size };
+    },
     async delete(location) {
-      await rm(join(directory, checkedLocation(location)), { force: true }).catch(fault('the image cannot be removed'));
+      requireBlobName(location);
+      for (const path of possiblePaths(directories, location)) {
+        await rm(path, { force: true }).catch(fault('the image cannot be removed'));
+      }
     },
     async blobsOf(imageId) {
-      const names = await readdir(directory).catch(fault('its directory cannot be read'));
-      return names.filter((name) => LOCATION.exec(name)?.[1] === imageId);
+      requireImageId(imageId);
+      const names = directories.map(({ path }) => blobNamesIn(path, imageId));
+      return [...new Set((await Promise.all(names).catch(fault('its directory cannot be read'))).flat())];
     },
-    async clearLeftovers() {
-      const names = await readdir(directory).catch(fault('its directory cannot be read'));
-      for (const name of names.filter((each) => each.startsWith(unfinished))) {
-        await rm(join(directory, name), { force: true }).catch(fault('residue cannot be removed'));
-      }
+    discardUnfinished: (imageId) =>
+      removeUnfinished(options, (unfinished) => unfinished === requireImageId(imageId)).catch(
+        fault('residue cannot be removed'),
+      ),
+    clearLeftovers: (kept) =>
+      removeUnfinished(options, (imageId) => kept?.images.includes(imageId) !== true, kept).catch(
+        fault('residue cannot be removed'),
+      ),
+    async freeBytes() {
+      const free = directories.map(({ path }) => freeBytesOf(path).catch(fault('its free space cannot be told')));
+      return Math.max(0, Math.max(...(await Promise.all(free))) - (options.marginBytes ?? 0));
     },
   };
 }
 
-function locationOf(owner: BlobOwner): string {
-  return checkedLocation(`${owner.imageId}.${owner.epoch}`);
-}
-
-/** Throws `missing` for a name that this store never gives: it must not lead out of the directory. */
-function checkedLocation(location: string): string {
-  if (LOCATION.test(location)) return location;
-  throw new StoreError('missing', `${JSON.stringify(location.slice(0, 100))} is no place in this store`);
-}
-
-interface Incoming {
+interface NamedContent {
+  readonly name: string;
   readonly content: BlobContent;
-  readonly temporary: string;
   readonly transfer: TransferOptions;
 }
 
-async function bringIn(options: FileStoreOptions, { content, temporary, transfer }: Incoming): Promise<void> {
-  if (await linked(content.path, temporary)) return;
-  await options.copy({ from: content.path, to: temporary, ...transfer });
+/** The first directory that has room takes it; a stream can be read only once, so that no other is tried once it flows. */
+async function putSomewhere(options: FileStoreOptions, { name, content, transfer }: NamedContent): Promise<number> {
+  const { copy, marginBytes = 0, layout = 'flat' } = options;
+  let flowing = false;
+  const once = 'path' in content ? content : { ...content, bytes: watched(content.bytes, () => (flowing = true)) };
+  let full: unknown;
+  for (const { path: directory } of await byPreference(options.directories)) {
+    const temporary = join(directory, `${unfinishedPrefix(options)}${name}`);
+    const path = blobPath(directory, name, layout);
+    try {
+      return await bringIn({ content: once, directory, temporary, path, marginBytes, copy, transfer });
+    } catch (error) {
+      if (flowing || !isFull(error)) throw error;
+      full ??= error;
+    }
+  }
+  throw full;
 }
 
-/** Links the file when it can be and is not stored by a link already: two stores share no bytes. */
-async function linked(path: string, temporary: string): Promise<boolean> {
-  try {
-    if ((await stat(path)).nlink !== 1) return false;
-    await link(path, temporary);
-    return true;
-  } catch {
-    return false;
+async function* watched(bytes: AsyncIterable<Uint8Array>, onBegin: () => void): AsyncGenerator<Uint8Array> {
+  onBegin();
+  yield* bytes;
+}
+
+function unfinishedPrefix({ instanceId }: FileStoreOptions): string {
+  return `.${instanceId}.`;
+}
+
+async function removeUnfinished(
+  options: FileStoreOptions,
+  goes: (imageId: string) => boolean,
+  kept: Pick<KeptLeftovers, 'since'> = {},
+): Promise<void> {
+  const prefix = unfinishedPrefix(options);
+  for (const { path: directory } of options.directories) {
+    for (const name of await readdir(directory)) {
+      const blob = name.startsWith(prefix) ? parseBlobName(name.slice(prefix.length)) : undefined;
+      if (blob === undefined || !goes(blob.imageId)) continue;
+      const path = join(directory, name);
+      if (kept.since !== undefined && (await changedAt(path)) >= kept.since) continue;
+      await rm(path, { force: true });
+    }
   }
 }
 
-interface Unfinished {
-  readonly temporary: string;
-  readonly location: string;
-  readonly sizeBytes: number;
+/** When the file was last written; never for one that is gone. */
+async function changedAt(path: string): Promise<number> {
+  return stat(path).then(
+    ({ mtimeMs }) => mtimeMs,
+    () => 0,
+  );
 }
 
-async function commit(directory: string, blob: Unfinished): Promise<StoredBlob> {
-  const { temporary, location, sizeBytes } = blob;
-  const file = await open(temporary, 'r+');
+interface Reading {
+  readonly range: BlobRange | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function* readBlob(
+  id: string,
+  finding: Promise<string | undefined>,
+  { range, signal }: Reading,
+): AsyncGenerator<Uint8Array> {
+  const path = (await finding) ?? notHeld(id);
   try {
-    await file.sync();
+    signal?.throwIfAborted();
+    const file = await open(path);
     const { size } = await file.stat();
-    if (size !== sizeBytes) throw new StoreError('io', `${size} bytes arrived in the store instead of ${sizeBytes}`);
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, join(directory, location));
-  await syncDirectory(directory);
-  return { location, sizeBytes };
-}
-
-/** Makes a rename in the directory survive a power cut. */
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-async function* readBlob(id: string, path: string, range: BlobRange | undefined): AsyncGenerator<Uint8Array> {
-  if (range?.length === 0) return;
-  const bounds = range === undefined ? {} : { start: range.offset, end: range.offset + range.length - 1 };
-  try {
-    yield* createReadStream(path, { ...bounds, highWaterMark: 256 * 1024 }) as AsyncIterable<Uint8Array>;
+    const start = range?.offset ?? 0;
+    const end = range === undefined ? size : Math.min(size, start + range.length);
+    if (start >= end) return await file.close();
+    const options = { fd: file, start, end: end - 1, highWaterMark: READ_SIZE };
+    const stream: AsyncIterable<Uint8Array> = createReadStream(
+      path,
+      signal === undefined ? options : { ...options, signal },
+    );
+    let expected = end - start;
+    for await (const chunk of stream) {
+      expected -= chunk.length;
+      yield chunk;
+    }
+    if (expected !== 0) throw new StoreError('io', `Store "${id}": the image ends ${expected} bytes too early`);
   } catch (error) {
-    throw storeFault(id, 'the image cannot be read', error);
+    throw signal?.aborted === true ? signal.reason : storeFault(id, 'the image cannot be read', error);
   }
+}
+
+function notHeld(id: string): never {
+  throw new StoreError('missing', `Store "${id}" does not hold it`);
+}
+
+const FULL_CODES = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'no_space', 'full']);
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
+}
+
+/** Is the error's meaning that there is no room? The copy that is given has words of its own for it. */
+function isFull(error: unknown): boolean {
+  return FULL_CODES.has(codeOf(error));
 }
 
 function storeFault(id: string, doing: string, error: unknown): unknown {
-  if (error instanceof StoreError) return error;
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  if (code === 'ENOENT' && doing.endsWith('read'))
-    return new StoreError('missing', `Store "${id}" does not hold it`, error);
-  if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'no_space') {
-    return new StoreError('io', `Store "${id}": ${doing}: the disk is full`, error);
+  if (error instanceof StoreError) {
+    return error.code === 'full' ? new StoreError('full', `Store "${id}": ${doing}: ${error.message}`, error) : error;
   }
+  const code = codeOf(error);
+  if (code === 'ENOENT' && doing.endsWith('read')) {
+    return new StoreError('missing', `Store "${id}" does not hold it`, error);
+  }
+  if (isFull(error)) return new StoreError('full', `Store "${id}": ${doing}: the disk is full`, error);
   const known = /^E[A-Z0-9]+$/.test(code);
   return known ? new StoreError('io', `Store "${id}": ${doing} (${code})`, error) : error;
 }

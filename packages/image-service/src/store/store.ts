@@ -5,11 +5,21 @@ export interface StoredBlob {
   readonly sizeBytes: number;
 }
 
-/** Bytes to be stored: a local file that is whole and is never written again. */
-export interface BlobContent {
+/** A local file that is whole and is never written again. */
+export interface BlobFile {
   readonly path: string;
   readonly sizeBytes: number;
 }
+
+/** Bytes that come once, in order. */
+export interface BlobStream {
+  readonly bytes: AsyncIterable<Uint8Array>;
+  /** How many they must be, where that is known beforehand. */
+  readonly sizeBytes?: number;
+}
+
+/** Bytes to be stored. */
+export type BlobContent = BlobFile | BlobStream;
 
 /** Whose bytes they are. `epoch` tells one attempt from another, so that none overwrites what another has stored. */
 export interface BlobOwner {
@@ -20,6 +30,7 @@ export interface BlobOwner {
 /** How a long transfer is watched and stopped. */
 export interface TransferOptions {
   readonly signal?: AbortSignal;
+  /** `total` is `done` while nobody knows the total. */
   readonly onBytes?: (done: number, total: number) => void;
 }
 
@@ -29,23 +40,56 @@ export interface BlobRange {
   readonly length: number;
 }
 
-/** Where finished bytes lie. */
+/** Which leftovers stay. */
+export interface KeptLeftovers {
+  /** Images whose puts will be taken up again. */
+  readonly images: readonly string[];
+  /** Leftovers begun at this time or later stay too, milliseconds since 1970; absent: only `images` counts. */
+  readonly since?: number;
+}
+
+/** The kinds of stores. */
+export type StoreType = 'file' | 's3' | 'http';
+
+/**
+ * Where finished bytes lie. Every location that is not of the store's own making is `missing`, whatever it looks like.
+ * `packages/image-service/test/store-conformance.ts` holds what every store must do.
+ */
 export interface ImageStore {
   readonly id: string;
-  /** Stores the bytes, durably when it returns; leaves nothing when it fails. Throws `io`. */
+  readonly type: StoreType;
+  /** Nothing can be put here or deleted. */
+  readonly readOnly: boolean;
+  /**
+   * Stores the bytes, durably and whole when it returns; before that nobody can read them. When it fails, no location
+   * of this attempt exists; what a stopped put of a file has left of its parts is taken up by the next put for the same image, or
+   * goes with `discardUnfinished`. Throws `full`, `unavailable`, `io`, `read_only`, or the reason of the signal.
+   */
   put(owner: BlobOwner, content: BlobContent, options?: TransferOptions): Promise<StoredBlob>;
-  /** The bytes, or a range of them. Throws `missing` or `io`. */
-  read(location: string, range?: BlobRange): AsyncIterable<Uint8Array>;
-  /** Missing means done. Throws `io`. */
+  /** The bytes, or those of a range that are there. Throws `missing`, `unavailable` or `io`; never ends early in silence. */
+  read(location: string, range?: BlobRange, signal?: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Throws `missing`, `unavailable` or `io`. */
+  stat(location: string): Promise<StoredBlob>;
+  /** Missing means done. Throws `unavailable`, `io`, `read_only`. */
   delete(location: string): Promise<void>;
   /** The locations of everything stored for an image, by whatever attempt. */
   blobsOf(imageId: string): Promise<readonly string[]>;
-  /** Removes what puts that were cut off have left. Only while no put is under way. */
-  clearLeftovers(): Promise<void>;
+  /** Removes what stopped puts of an image have left. Only while none is under way. Missing means done. */
+  discardUnfinished(imageId: string): Promise<void>;
+  /** Removes what puts of this installation that were cut off have left. Only while no other put is under way. */
+  clearLeftovers(kept?: KeptLeftovers): Promise<void>;
+  /** How many bytes a put may bring; undefined where nobody can tell. */
+  freeBytes(): Promise<number | undefined>;
 }
 
-/** `io`: the store failed (full, unreadable, gone); `cause` keeps why. `missing`: nothing lies there. */
-export type StoreErrorCode = 'io' | 'missing';
+/**
+ * - `missing`: nothing lies there.
+ * - `full`: there is no room.
+ * - `unavailable`: the store does not answer, or is too busy; later it may.
+ * - `read_only`: nothing can be put there or deleted.
+ * - `io`: the store failed otherwise; `cause` keeps why.
+ */
+export type StoreErrorCode = 'io' | 'missing' | 'full' | 'unavailable' | 'read_only';
 
 /** A failure of a store; the message is fit for users and names no path. */
 export class StoreError extends Error {

@@ -1,0 +1,129 @@
+import { link, open, rename, rm, stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { untilAborted } from './byte-stream.ts';
+import { ensureParent, freeBytesOf, syncDirectory } from './file-directories.ts';
+import type { BlobContent, BlobFile, BlobStream, TransferOptions } from './store.ts';
+import { StoreError } from './store.ts';
+
+/** Copies a file and flushes the copy; given, because copying well is known elsewhere. */
+export type CopyFile = (
+  copy: { readonly from: string; readonly to: string } & TransferOptions,
+) => Promise<{ readonly sizeBytes: number }>;
+
+/** Bytes on their way into a directory. */
+export interface Incoming {
+  readonly content: BlobContent;
+  readonly directory: string;
+  /** Where they grow. */
+  readonly temporary: string;
+  /** Where they are when they are whole. */
+  readonly path: string;
+  readonly marginBytes: number;
+  readonly copy: CopyFile;
+  readonly transfer: TransferOptions;
+}
+
+/** Zeros of this length are left as holes. */
+const PIECE_SIZE = 64 * 1024;
+const ZEROS = Buffer.alloc(PIECE_SIZE);
+
+/**
+ * Brings the bytes to `path`, whole and flushed; gives their number. Throws `full` when they have no room, before the
+ * first is read where their number is known. Nothing is left at `temporary` when it fails.
+ */
+export async function bringIn(incoming: Incoming): Promise<number> {
+  const { content, temporary } = incoming;
+  try {
+    incoming.transfer.signal?.throwIfAborted();
+    await rm(temporary, { force: true });
+    const written = 'path' in content ? await bringFile(incoming, content) : await bringStream(incoming, content);
+    const expected = content.sizeBytes ?? written;
+    await commit(incoming, expected);
+    return expected;
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => {});
+    throw error;
+  }
+}
+
+async function bringFile(incoming: Incoming, content: BlobFile): Promise<number> {
+  const { temporary, transfer } = incoming;
+  if (await linked(content.path, temporary)) return content.sizeBytes;
+  await requireRoom(incoming, content.sizeBytes);
+  return (await incoming.copy({ from: content.path, to: temporary, ...transfer })).sizeBytes;
+}
+
+/** Links the file when it can be and is not stored by a link already: two stores share no bytes. */
+async function linked(path: string, temporary: string): Promise<boolean> {
+  try {
+    if ((await stat(path)).nlink !== 1) return false;
+    await link(path, temporary);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function requireRoom({ directory, marginBytes }: Incoming, sizeBytes: number): Promise<void> {
+  const free = (await freeBytesOf(directory)) - marginBytes;
+  if (sizeBytes <= free) return;
+  throw new StoreError('full', `${sizeBytes} bytes are to be stored, but only ${Math.max(0, free)} are free for them`);
+}
+
+async function bringStream(incoming: Incoming, content: BlobStream): Promise<number> {
+  await requireRoom(incoming, content.sizeBytes ?? 0);
+  const { signal, onBytes } = incoming.transfer;
+  const most = content.sizeBytes ?? Number.MAX_SAFE_INTEGER;
+  const file = await open(incoming.temporary, 'wx', 0o600);
+  try {
+    let done = 0;
+    for await (const chunk of untilAborted(content.bytes, signal)) {
+      if (done + chunk.length > most) throw new StoreError('io', `More than the announced ${most} bytes arrived`);
+      await writeSparse(file, chunk, done);
+      done += chunk.length;
+      onBytes?.(done, content.sizeBytes ?? done);
+    }
+    await file.truncate(done);
+    return done;
+  } finally {
+    await file.close();
+  }
+}
+
+async function writeSparse(file: FileHandle, chunk: Uint8Array, at: number): Promise<void> {
+  for (let begin = 0; begin < chunk.length;) {
+    const zero = isZeroPiece(chunk, begin);
+    let end = begin;
+    do end += PIECE_SIZE;
+    while (end < chunk.length && isZeroPiece(chunk, end) === zero);
+    if (!zero) await writeFully(file, chunk.subarray(begin, end), at + begin);
+    begin = end;
+  }
+}
+
+function isZeroPiece(chunk: Uint8Array, begin: number): boolean {
+  const piece = chunk.subarray(begin, begin + PIECE_SIZE);
+  return ZEROS.compare(piece, 0, piece.length, 0, piece.length) === 0;
+}
+
+async function writeFully(file: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, offset + done);
+    done += bytesWritten;
+  }
+}
+
+async function commit({ temporary, directory, path }: Incoming, sizeBytes: number): Promise<void> {
+  const file = await open(temporary, 'r+');
+  try {
+    await file.sync();
+    const { size } = await file.stat();
+    if (size !== sizeBytes) throw new StoreError('io', `${size} bytes arrived in the store instead of ${sizeBytes}`);
+  } finally {
+    await file.close();
+  }
+  await ensureParent(directory, path);
+  await rename(temporary, path);
+  await syncDirectory(dirname(path));
+}
