@@ -91,7 +91,7 @@ async function makeAnew(job: ConvertJob, to: ExistingTarget, progress: ProgressT
   if (plan.layout.virtualSize !== to.existing.virtualSize) {
     throw refuse(`a new image would have ${plan.layout.virtualSize} bytes instead of ${to.existing.virtualSize}`);
   }
-  const request = { ...job.request, options, allocateFile: false };
+  const request = { ...job.request, options, allocateFile: 'no' as const };
   await convertIntoNew({ ...job, source, request }, (percent) => progress.update(percent));
 }
 

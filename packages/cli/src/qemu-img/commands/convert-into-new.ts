@@ -2,7 +2,7 @@ import { chmod, chown, realpath, stat } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
 import type { BaseFile } from '@diskmorph/disk-image-node';
 import { convertFile } from '@diskmorph/disk-image-node';
-import { allocateHoles } from '../create/allocate-holes.ts';
+import { allocateNew } from '../create/allocate-holes.ts';
 import { openBacking } from '../create/backing-image.ts';
 import { Failure, reasonOf, systemWords } from '../failure.ts';
 import { qemuName } from '../format-names.ts';
@@ -52,7 +52,7 @@ export async function convertIntoNew(job: NewImageJob, onPercent: (percent: numb
         : { adjust: ([made = '']) => copyBitmaps(bitmaps, { path: made, format, state: 'new' }) }),
     });
     if (before?.isBlockDevice() === true) return;
-    if (request.allocateFile) for (const file of report.files) await allocateHoles(file.path);
+    if (request.holdsAllBytes) for (const { path: made } of report.files) await allocateNew(made, request.allocateFile);
     if (before !== undefined) await restoreOwner(path, before);
   } catch (error) {
     throw failureOfConversion(error, job);

@@ -5,7 +5,7 @@ import type { OptionSpec } from '../arguments/getopt.ts';
 import type { CommandLine } from '../arguments/given-options.ts';
 import { readCommandLine } from '../arguments/given-options.ts';
 import { requireByteCount } from '../arguments/size.ts';
-import { allocateHoles } from '../create/allocate-holes.ts';
+import { allocateNew } from '../create/allocate-holes.ts';
 import { openBacking } from '../create/backing-image.ts';
 import type { CreateValues } from '../create/given-create-options.ts';
 import { asksForHelp, readCreateOptions } from '../create/given-create-options.ts';
@@ -70,7 +70,10 @@ async function planImage(
   }
   const given = readCreateOptions(driver, line.values('o'), prefix);
   const values = new Map(given);
-  setBacking(line, { values, driver, prefix });
+  if (givenSize !== undefined && values.has('size')) {
+    throw new Failure(`${prefix}The image size must be specified only once`);
+  }
+  setBacking(line, { name, values, driver, prefix });
   const size = givenSize ?? sizeOption(values) ?? (await backingSize(line, { name, values, prefix }));
   if (givenSize !== undefined && values.has('backing_file') && !line.has('u')) {
     await backingSize(line, { name, values, prefix });
@@ -80,13 +83,14 @@ async function planImage(
 }
 
 interface GivenBacking {
+  readonly name: string;
   readonly values: Map<string, string>;
   readonly driver: string;
   readonly prefix: string;
 }
 
-function setBacking(line: CommandLine, { values, driver, prefix }: GivenBacking): void {
-  const takesBacking = allOptions(driver).some(({ name }) => name === 'backing_file');
+function setBacking(line: CommandLine, { name, values, driver, prefix }: GivenBacking): void {
+  const takesBacking = allOptions(driver).some((option) => option.name === 'backing_file');
   const file = line.value('b');
   const format = line.value('F');
   if (file !== undefined && !takesBacking)
@@ -96,9 +100,8 @@ function setBacking(line: CommandLine, { values, driver, prefix }: GivenBacking)
   }
   if (file !== undefined) values.set('backing_file', file);
   if (format !== undefined) values.set('backing_fmt', format);
-  const backingFormat = values.get('backing_fmt');
-  if (backingFormat !== undefined && findDriver(backingFormat) === undefined) {
-    throw new Failure(`${prefix}Unknown backing file format '${backingFormat}'`);
+  if (values.get('backing_file') === name) {
+    throw new Failure(`${prefix}Error: Trying to create an image with the same filename as the backing file`);
   }
 }
 
@@ -120,7 +123,7 @@ async function backingSize(
   try {
     const { disk } = await openBacking({ name: backing, format, imagePath: name }, '');
     await disk.close();
-    return disk.virtualSize;
+    return alignUp(disk.virtualSize, SECTOR_SIZE);
   } catch (error) {
     throw new Failure(`${prefix}${reasonOf(error)}\nCould not open backing image.`);
   }
@@ -156,10 +159,10 @@ async function make(plan: ImagePlan): Promise<void> {
   const refuse = (message: string): Failure => new Failure(`${prefix} ${message}`);
   const backing = values.get('backing_file');
   const backingFormat = values.get('backing_fmt');
-  if (backing === undefined && backingFormat !== undefined)
+  if (driver === 'qcow2' && backingFormat !== undefined && findDriver(backingFormat) === undefined)
+    throw refuse(`Parameter 'backing-fmt' does not accept value '${backingFormat}'`);
+  if (driver === 'qcow2' && backing === undefined && backingFormat !== undefined)
     throw refuse('Backing format cannot be used without backing file');
-  if (backing !== undefined && backing === name)
-    throw refuse(`Error: Trying to create an image with the same filename as the backing file`);
   if (backing !== undefined && (values.get('preallocation') ?? 'off') !== 'off' && values.get('extended_l2') !== 'on') {
     throw refuse('Backing file and preallocation can only be used at the same time if extended_l2 is on');
   }
@@ -179,7 +182,7 @@ async function make(plan: ImagePlan): Promise<void> {
       overwrite: true,
       ...(backing === undefined ? {} : { backing: await backingReference(plan, backing, backingFormat) }),
     });
-    if (request.allocateFile && !isDevice) for (const file of files) await allocateHoles(file);
+    if (request.holdsAllBytes && !isDevice) for (const file of files) await allocateNew(file, request.allocateFile);
   } catch (error) {
     if (error instanceof Failure) throw refuse(error.message);
     const words = systemWords(error);

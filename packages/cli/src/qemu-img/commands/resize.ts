@@ -108,5 +108,5 @@ async function resizeRaw({ location }: KnownImage, request: ResizeRequest): Prom
   } finally {
     closeSync(fd);
   }
-  if (preallocation !== 'off') await allocateHoles(location.path);
+  if (preallocation !== 'off') await allocateHoles(location.path, preallocation);
 }

@@ -1,10 +1,11 @@
 import { basename } from 'node:path';
 import type { DiskImage } from '@diskmorph/disk-image';
+import { ImageError } from '@diskmorph/disk-image';
 import type { ImageFile } from '@diskmorph/disk-image-node';
 import { openImageFile } from '@diskmorph/disk-image-node';
 import { Failure, reasonOf, systemWords } from '../failure.ts';
 import { findDriver } from '../format-names.ts';
-import { imageFile, knownImage, referencedPath } from '../image/image-source.ts';
+import { imageFile, knownImage, referencedPath, wrongFormat } from '../image/image-source.ts';
 import { fromName } from '../image/location.ts';
 
 /** A backing image as it is to be written into a header. */
@@ -37,6 +38,8 @@ export async function openBacking(
     const file = imageFile(known);
     return { file, disk: await openImageFile(file) };
   } catch (error) {
+    const isOther = error instanceof ImageError && error.code === 'wrong_format';
+    if (isOther && prefix === '' && format !== undefined) throw new Failure(wrongFormat(format));
     const words = systemWords(error) ?? /: ([^:]*)$/.exec(reasonOf(error))?.[1] ?? reasonOf(error);
     throw fail(words);
   }

@@ -2,13 +2,16 @@ import type { Format, GivenOptions } from '@diskmorph/disk-image';
 import { Failure } from '../failure.ts';
 import { qemuName } from '../format-names.ts';
 import type { CreateValues } from './given-create-options.ts';
+import { valueFault, vhdxBlockSize, wholeMebibytes } from './value-faults.ts';
 
 /** What a new image is to be, in the words of our writers. */
 export interface WriterRequest {
   readonly format: Format;
   readonly options: GivenOptions;
-  /** Space that the file takes at once, where the format itself has no say in it. */
-  readonly allocateFile: boolean;
+  /** How the files take their space at once, where the format itself has no say in it. */
+  readonly allocateFile: 'no' | 'falloc' | 'full';
+  /** Every guest byte has its place in a file already, and only its holes take no space. */
+  readonly holdsAllBytes: boolean;
 }
 
 /** Options that say something about the image which the writer gets in another way, or that change nothing. */
@@ -18,6 +21,7 @@ const NOT_FOR_WRITERS: ReadonlySet<string> = new Set([
   'backing_fmt',
   'nocow',
   'extent_size_hint',
+  'encryption',
 ]);
 
 /** Translates create options. `refuse` makes a failure of a message. Throws what it makes. */
@@ -36,18 +40,26 @@ export function writerRequest(
     if (name === 'compat6' && value === 'off') continue;
     options[name] = value;
   }
-  if (driver === 'vhdx' && options['block_size'] === '0') delete options['block_size'];
+  if (driver === 'vhdx') roundVhdxSizes(options);
   if (wishes.compressed) compress(driver, options, refuse);
-  const whole = isWhole(values.get('preallocation'));
+  const holdsAll = driver !== 'qcow2' && holdsAllBytes(driver, options);
   return {
     format,
     options,
-    allocateFile: driver !== 'qcow2' && whole && holdsAllBytes(driver, options),
+    allocateFile: holdsAll ? fileAllocation(values.get('preallocation')) : 'no',
+    holdsAllBytes: holdsAll,
   };
 }
 
-function isWhole(preallocation: string | undefined): boolean {
-  return preallocation === 'full' || preallocation === 'falloc';
+function roundVhdxSizes(options: Record<string, string>): void {
+  const { block_size: blockSize, log_size: logSize } = options;
+  if (blockSize === '0') delete options['block_size'];
+  else if (blockSize !== undefined) options['block_size'] = String(vhdxBlockSize(Number(blockSize)));
+  if (logSize !== undefined) options['log_size'] = String(wholeMebibytes(Number(logSize)));
+}
+
+function fileAllocation(preallocation: string | undefined): WriterRequest['allocateFile'] {
+  return preallocation === 'full' || preallocation === 'falloc' ? preallocation : 'no';
 }
 
 /** Formats that keep every guest byte at its own place anyway: holes in their files are what there is to fill. */
@@ -68,62 +80,11 @@ function compress(driver: string, options: Record<string, string>, refuse: (mess
   }
 }
 
-const QCOW2_PREALLOCATION: ReadonlySet<string> = new Set(['off', 'metadata', 'falloc', 'full']);
-const FILE_PREALLOCATION: ReadonlySet<string> = new Set(['off', 'falloc', 'full']);
-
 /** Refuses in the words that callers look for what our writers would refuse in their own. */
 function checkValues(driver: string, values: CreateValues, refuse: (message: string) => Failure): void {
   for (const name of values.keys()) {
     if (name.startsWith('encrypt') && values.get(name) !== 'off') throw refuse('Encrypted images cannot be written');
   }
-  const mode = values.get('preallocation');
-  if (mode !== undefined && !QCOW2_PREALLOCATION.has(mode)) {
-    throw refuse(`Parameter 'preallocation' does not accept value '${mode}'`);
-  }
-  if (mode !== undefined && driver !== 'qcow2' && !FILE_PREALLOCATION.has(mode)) {
-    throw refuse(`Unsupported preallocation mode: ${mode}`);
-  }
-  if (driver === 'qcow2') checkQcow2(values, refuse);
-  if (driver === 'vmdk') checkChoice(values, 'subformat', VMDK_SUBFORMATS, refuse);
-}
-
-const VMDK_SUBFORMATS: readonly string[] = [
-  'monolithicSparse',
-  'monolithicFlat',
-  'twoGbMaxExtentSparse',
-  'twoGbMaxExtentFlat',
-  'streamOptimized',
-];
-
-function checkChoice(
-  values: CreateValues,
-  name: string,
-  choices: readonly string[],
-  refuse: (message: string) => Failure,
-): void {
-  const value = values.get(name);
-  if (value !== undefined && !choices.includes(value)) throw refuse(`invalid parameter value: ${value}`);
-}
-
-const MIN_CLUSTER_SIZE = 512;
-const MAX_CLUSTER_SIZE = 2 * 2 ** 20;
-const MAX_REFCOUNT_BITS = 64;
-
-function checkQcow2(values: CreateValues, refuse: (message: string) => Failure): void {
-  const clusterSize = Number(values.get('cluster_size') ?? 65536);
-  if (clusterSize < MIN_CLUSTER_SIZE || clusterSize > MAX_CLUSTER_SIZE || !isPowerOfTwo(clusterSize)) {
-    throw refuse('Cluster size must be a power of two between 512 and 2048k');
-  }
-  const refcountBits = Number(values.get('refcount_bits') ?? 16);
-  if (refcountBits < 1 || refcountBits > MAX_REFCOUNT_BITS || !isPowerOfTwo(refcountBits)) {
-    throw refuse('Refcount width must be a power of two and may not exceed 64 bits');
-  }
-  const compat = values.get('compat');
-  if ((compat === '0.10' || compat === 'v2') && values.get('lazy_refcounts') === 'on') {
-    throw refuse('Lazy refcounts only supported with compatibility level 1.1 and above (use version=v3 or greater)');
-  }
-}
-
-function isPowerOfTwo(value: number): boolean {
-  return Number.isInteger(Math.log2(value));
+  const fault = valueFault(driver, values);
+  if (fault !== undefined) throw refuse(fault);
 }

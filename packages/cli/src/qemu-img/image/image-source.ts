@@ -76,13 +76,16 @@ const WRONG_FORMAT: Readonly<Record<string, string>> = {
   dmg: 'Could not locate UDIF trailer in dmg file',
 };
 
+/** What qemu-img says of a file that is not of the format. */
+export function wrongFormat(format: Format): string {
+  return WRONG_FORMAT[format.name] ?? `Image is not in ${qemuName(format.name)} format`;
+}
+
 /** The failure for an error that opening or examining an image has thrown. */
 export function openingFailure({ location, format }: KnownImage, error: unknown): Failure {
   const fail = (why: string): Failure => new Failure(`Could not open '${location.given}': ${why}`);
   if (!(error instanceof ImageError)) return couldNotOpen(location.given, error);
-  if (error.code === 'wrong_format') {
-    return fail(WRONG_FORMAT[format.name] ?? `Image is not in ${qemuName(format.name)} format`);
-  }
+  if (error.code === 'wrong_format') return fail(wrongFormat(format));
   if (error.code === 'unsupported' && /encrypted with/.test(error.message)) {
     return fail("Parameter 'encrypt.key-secret' is required for cipher");
   }

@@ -57,13 +57,13 @@ function diskFiles(parameters: DiskParameters, virtualSize: number): readonly Ta
   return [descriptor, ...extentFiles(parameters, virtualSize)];
 }
 
-/** Bytes of `-flat.vmdk` or `-s1234.vmdk`, and of the rest of an extent line and of a descriptor with its parent's name, at the most. */
-const MAX_NAME_SUFFIX = 12;
+/** Bytes that `-flat` or `-s1234` adds to a name, and of the rest of an extent line and of a descriptor with its parent's name, at the most. */
+const MAX_NAME_SUFFIX = 6;
 const EXTENT_LINE_SIZE = 40;
 const DESCRIPTOR_FRAME_SIZE = 6144;
 
 function extentFiles(parameters: DiskParameters, virtualSize: number): TargetFile[] {
-  const base = parameters.fileName.replace(/\.vmdk$/i, '');
+  const { base, ending } = splitName(parameters.fileName);
   const single = parameters.subformat === 'monolithicFlat';
   const partSize = single ? virtualSize : SPLIT_SIZE;
   const count = Math.ceil(virtualSize / partSize);
@@ -74,7 +74,7 @@ function extentFiles(parameters: DiskParameters, virtualSize: number): TargetFil
       'layout',
     );
   }
-  const longestName = new TextEncoder().encode(base).length + MAX_NAME_SUFFIX;
+  const longestName = new TextEncoder().encode(parameters.fileName).length + MAX_NAME_SUFFIX;
   if (count * (longestName + EXTENT_LINE_SIZE) + DESCRIPTOR_FRAME_SIZE > MAX_DESCRIPTOR_SIZE) {
     throw vmdkError('out_of_bounds', `The names of ${count} files are too long for a descriptor`, 'layout');
   }
@@ -83,11 +83,19 @@ function extentFiles(parameters: DiskParameters, virtualSize: number): TargetFil
     const guestLength = Math.min(partSize, virtualSize - guestOffset);
     const number = `${index + 1}`.padStart(3, '0');
     const place = { guestOffset, guestLength };
-    if (single) return { ...place, name: checkedExtentName(`${base}-flat.vmdk`), placement: 'fixed', hostOffset: 0 };
+    if (single)
+      return { ...place, name: checkedExtentName(`${base}-flat${ending}`), placement: 'fixed', hostOffset: 0 };
     if (isFlat(parameters.subformat)) {
-      return { ...place, name: checkedExtentName(`${base}-f${number}.vmdk`), placement: 'fixed', hostOffset: 0 };
+      return { ...place, name: checkedExtentName(`${base}-f${number}${ending}`), placement: 'fixed', hostOffset: 0 };
     }
     const hostOffset = sparseLayout(guestLength, 'separate').overhead;
-    return { ...place, name: checkedExtentName(`${base}-s${number}.vmdk`), placement: 'append', hostOffset };
+    return { ...place, name: checkedExtentName(`${base}-s${number}${ending}`), placement: 'append', hostOffset };
   });
+}
+
+/** Files of a disk are told apart before the last dot of its name, as qemu-img does. */
+function splitName(fileName: string): { readonly base: string; readonly ending: string } {
+  const dot = fileName.lastIndexOf('.');
+  if (dot <= 0) return { base: fileName, ending: '' };
+  return { base: fileName.slice(0, dot), ending: fileName.slice(dot) };
 }

@@ -43,14 +43,23 @@ test('names too long for a descriptor of so many files', () => {
   expect(() => layoutOf(options, 4000 * SPLIT_SIZE, 'x'.repeat(230))).toThrow(/names of 4000 files/);
 });
 
-test('a split disk has files of 2047 MiB, named and numbered as VMware does', () => {
+test('a split disk has files of 2047 MiB, named and numbered as VMware and qemu-img do', () => {
   const { files } = layoutOf({ subformat: 'twoGbMaxExtentFlat' }, 2 * SPLIT_SIZE + 1000, 'My disk.VMDK');
   expect(files.map(({ name, guestOffset, guestLength }) => [name, guestOffset, guestLength])).toEqual([
     ['', 0, 0],
-    ['My disk-f001.vmdk', 0, SPLIT_SIZE],
-    ['My disk-f002.vmdk', SPLIT_SIZE, SPLIT_SIZE],
-    ['My disk-f003.vmdk', 2 * SPLIT_SIZE, 1024],
+    ['My disk-f001.VMDK', 0, SPLIT_SIZE],
+    ['My disk-f002.VMDK', SPLIT_SIZE, SPLIT_SIZE],
+    ['My disk-f003.VMDK', 2 * SPLIT_SIZE, 1024],
   ]);
+});
+
+test.each([
+  ['disk.vmdk', 'disk-flat.vmdk'],
+  ['disk', 'disk-flat'],
+  ['disk.img', 'disk-flat.img'],
+  ['.disk', '.disk-flat'],
+])('the flat file of %s is %s', (fileName, expected) => {
+  expect(layoutOf({ subformat: 'monolithicFlat' }, 512, fileName).files[1]?.name).toBe(expected);
 });
 
 test('sizes are rounded up to sectors, of a stream to grains', () => {
