@@ -5,6 +5,7 @@ import { nextDataChunk } from './work-map.ts';
 const NEXT = 0;
 const TURN = 1;
 const STOP = 2;
+const WRITING = 3;
 /** After the words: three numbers (f64) for each target: file, host offset, block. */
 const CURSORS_AT = 16;
 const CURSOR_NUMBERS = 3;
@@ -31,6 +32,10 @@ export interface LaneControl {
   moveCursor(target: number, cursor: PlacementCursor): void;
   /** Only in one's turn: passes the turn on. */
   endTurn(chunk: TakenChunk): void;
+  /** True when this lane is now the one that writes; false when another is and this one would not wait for it. */
+  beginWriting(wait: boolean): boolean;
+  /** Lets another lane write. */
+  endWriting(): void;
   /** Makes every lane find that no chunk is left; what was taken is finished. */
   exhaust(): void;
   /** Makes every lane stop soon. */
@@ -105,6 +110,18 @@ export function laneControl(memory: SharedArrayBuffer | ArrayBuffer, map: WorkMa
     endTurn(chunk) {
       Atomics.store(words, TURN, chunk.chunk + 1);
       Atomics.notify(words, TURN);
+    },
+    beginWriting(wait) {
+      while (Atomics.compareExchange(words, WRITING, 0, 1) !== 0) {
+        if (!wait) return false;
+        checkStopped();
+        Atomics.wait(words, WRITING, 1, STOP_POLL_MS);
+      }
+      return true;
+    },
+    endWriting() {
+      Atomics.store(words, WRITING, 0);
+      Atomics.notify(words, WRITING, 1);
     },
     exhaust() {
       Atomics.store(words, NEXT, map.chunkCount);
