@@ -1,6 +1,8 @@
 export type { Authenticator, Caller, CallHeaders, Policy, PolicyTarget } from './auth/caller.ts';
 export { noAuthentication } from './auth/caller.ts';
 export { AuthError } from './auth/errors.ts';
+export { makePolicy } from './auth/policy/policy.ts';
+export { knowsOfImage } from './auth/visibility.ts';
 export { CatalogError } from './catalog/errors.ts';
 export type { ImageLocation, ImageRecord, ImageStatus } from './catalog/image.ts';
 export type { ImageQuery } from './catalog/image-query.ts';
