@@ -29,6 +29,7 @@ export { packDisk } from './pack-disk.ts';
 export type { ReferenceRules } from './reference-rules.ts';
 export { noReferences } from './reference-rules.ts';
 export { reserveSpace } from './reserve-space.ts';
+export type { Durability } from './work-directory.ts';
 export type { WrittenFile } from './written-file.ts';
 export type { UnwrapProgress } from './spool-stream.ts';
 export type { UnwrappedImage, UnwrapRequest } from './unwrap-image.ts';

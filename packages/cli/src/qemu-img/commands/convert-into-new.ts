@@ -17,7 +17,16 @@ const WITHOUT_IDENTIFIERS: ReadonlySet<string> = new Set(['raw', 'qcow2']);
 /** What is needed to make a new image. */
 export type NewImageJob = Pick<
   ConvertJob,
-  'source' | 'format' | 'target' | 'targetPath' | 'request' | 'backing' | 'zeroRule' | 'bitmaps' | 'threads'
+  | 'source'
+  | 'format'
+  | 'target'
+  | 'targetPath'
+  | 'request'
+  | 'backing'
+  | 'zeroRule'
+  | 'bitmaps'
+  | 'threads'
+  | 'durability'
 >;
 
 /** Converts into a file that appears when it is whole, or onto a device. `onPercent` hears of progress. */
@@ -40,7 +49,7 @@ export async function convertIntoNew(job: NewImageJob, onPercent: (percent: numb
       overwrite: true,
       verify,
       callingThread: 'works',
-      durability: 'cached',
+      durability: job.durability,
       digest: !WITHOUT_IDENTIFIERS.has(driver),
       ...(job.threads ? {} : { workers: 0 }),
       ...(zeroRule === undefined ? {} : { zeroRule }),
@@ -62,7 +71,12 @@ export async function convertIntoNew(job: NewImageJob, onPercent: (percent: numb
 /** What the target is to stand on, when it can be opened. */
 async function openableBase(job: NewImageJob, imagePath: string): Promise<BaseFile | undefined> {
   if (job.backing === undefined) return undefined;
-  const { file, disk } = await openBacking({ ...job.backing, imagePath }, `Could not open '${job.target}': `);
+  // A VMDK is given its parent's content id when it is made, the others look for their backing images afterwards.
+  const failing =
+    job.format.name === 'vmdk'
+      ? `${job.target}: error while converting vmdk: `
+      : `Could not open '${job.target}': Could not open backing file: `;
+  const { file, disk } = await openBacking({ ...job.backing, imagePath }, failing);
   await disk.close();
   return { ...job.backing, file };
 }

@@ -1,5 +1,5 @@
 import type { Format, ZeroRule } from '@diskmorph/disk-image';
-import type { ImageFile } from '@diskmorph/disk-image-node';
+import type { Durability, ImageFile } from '@diskmorph/disk-image-node';
 import type { OptionSpec } from '../arguments/getopt.ts';
 import type { CommandLine } from '../arguments/given-options.ts';
 import { checkCacheMode, readCommandLine } from '../arguments/given-options.ts';
@@ -69,6 +69,8 @@ export interface ConvertJob {
   readonly bitmaps: BitmapCopy | undefined;
   /** True when threads may be used. */
   readonly threads: boolean;
+  /** `cached` with the cache mode that never flushes, which is the usual one. */
+  readonly durability: Durability;
 }
 
 /** `qemu-img convert`. */
@@ -163,8 +165,9 @@ async function prepare(line: CommandLine, { names, target, driver }: Names): Pro
   const format = findDriver(driver);
   if (format === undefined) throw new Failure(`Unknown file format '${driver}'`);
   if (format.writer === undefined) throw new Failure(`Format driver '${driver}' does not support image creation`);
-  const values = readCreateOptions(driver, line.values('o'), '');
-  const backing = backingOf(line, driver, values);
+  const given = readCreateOptions(driver, line.values('o'), '');
+  const backing = backingOf(line, driver, given);
+  const values = backing === undefined ? given : withBacking(given, backing);
   const broken = line.has('skip-broken-bitmaps') ? 'skip' : 'refuse';
   const bitmaps = line.has('bitmaps') ? await bitmapsToCopy(sources, broken) : undefined;
   if (bitmaps !== undefined && !canTakeBitmaps(driver, values)) throw lacksBitmaps(format);
@@ -172,12 +175,27 @@ async function prepare(line: CommandLine, { names, target, driver }: Names): Pro
     compressed: line.has('c'),
     refuse: (message) => new Failure(`${target}: error while converting ${driver}: ${message}`),
   });
+  const durability = (line.value('t') ?? 'unsafe') === 'unsafe' ? 'cached' : 'flushed';
   const threads = source.onUnreadable === undefined && source.bytesPerSecond === undefined;
   const targetPath = line.has('target-image-opts')
     ? readImageName(target, { asOptions: true, format: undefined }).path
     : fromName(target).path;
   const zeroRule = zeroRuleOf(line);
-  return { line, sources, source, format, target, targetPath, values, request, backing, zeroRule, bitmaps, threads };
+  return {
+    line,
+    sources,
+    source,
+    format,
+    target,
+    targetPath,
+    values,
+    request,
+    backing,
+    zeroRule,
+    bitmaps,
+    threads,
+    durability,
+  };
 }
 
 function backingOf(line: CommandLine, driver: string, values: CreateValues): ConvertJob['backing'] {
@@ -187,6 +205,10 @@ function backingOf(line: CommandLine, driver: string, values: CreateValues): Con
   if (!OVERLAY_FORMATS.has(driver)) throw new Failure(`Backing file not supported for file format '${driver}'`);
   if (format === undefined) throw new Failure('Use of backing file requires explicit backing format');
   return { name, format };
+}
+
+function withBacking(values: CreateValues, backing: NonNullable<ConvertJob['backing']>): CreateValues {
+  return new Map([...values, ['backing_file', backing.name], ['backing_fmt', backing.format]]);
 }
 
 function zeroRuleOf(line: CommandLine): ZeroRule | undefined {

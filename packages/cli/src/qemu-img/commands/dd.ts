@@ -47,6 +47,7 @@ export async function dd(args: readonly string[]): Promise<number> {
       zeroRule: undefined,
       bitmaps: undefined,
       threads: true,
+      durability: 'cached',
     },
     () => {},
   );
