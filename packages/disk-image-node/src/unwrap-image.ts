@@ -2,7 +2,6 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { ByteSource, Unwrapped, WrapperKind, WrapperLimits } from '@diskmorph/disk-image';
 import {
-  DEFAULT_WRAPPER_LIMITS,
   formats,
   ImageError,
   openWrapper,
@@ -160,12 +159,11 @@ function partOf(source: ByteSource, opened: Stored): ByteSource {
 
 /** An entry is for the first archive: what is packed inside it has no other. */
 function openContainer(source: ByteSource, kind: WrapperKind, request: StepRequest): Promise<Unwrapped> {
-  const limits = { ...DEFAULT_WRAPPER_LIMITS, ...request.limits };
-  const share = Math.min(1, (request.packedBytes ?? source.size) / Math.max(1, source.size));
+  const countedShare = Math.min(1, (request.packedBytes ?? source.size) / Math.max(1, source.size));
   const choosesHere = isArchive(kind) && !request.wrappers.some(isArchive);
   return openWrapper(source, kind, {
     ports: nodeWrapperPorts,
-    limits: { ...limits, maxRatio: limits.maxRatio * share },
+    limits: { ...request.limits, countedShare },
     ...(request.entry === undefined || !choosesHere ? {} : { entry: request.entry }),
     ...(request.signal === undefined ? {} : { signal: request.signal }),
   });

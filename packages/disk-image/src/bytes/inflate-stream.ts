@@ -6,13 +6,25 @@ import type { InputWindow } from './input-window.ts';
 const BARE_STREAM = -15;
 const PIECE_BYTES = 256 * 1024;
 
+/** What decoding needs of memory; one after the other, streams may share it. */
+export interface InflateBuffer {
+  readonly piece: Uint8Array<ArrayBuffer>;
+}
+
+/** A buffer for `inflateStream`. */
+export function inflateBuffer(): InflateBuffer {
+  return { piece: new Uint8Array(PIECE_BYTES) };
+}
+
 /**
  * The content of the bare deflate stream that begins at the input's position, which ends after it. Throws `truncated`,
  * `corrupt`. RFC 1951.
  */
-export async function* inflateStream(input: InputWindow): AsyncGenerator<Uint8Array> {
+export async function* inflateStream(
+  input: InputWindow,
+  { piece }: InflateBuffer = inflateBuffer(),
+): AsyncGenerator<Uint8Array> {
   const stream = new ZStream();
-  const piece = new Uint8Array(PIECE_BYTES);
   zlibInflateInit2(stream, BARE_STREAM);
   for (let ended = false; !ended;) {
     const bytes = await input.peek(1);

@@ -1,4 +1,5 @@
-import type { ByteSource } from '../bytes/byte-source.ts';
+import type { ByteSource, HoleFinder } from '../bytes/byte-source.ts';
+import type { DiskImage } from './disk-image.ts';
 import type { Extent } from './extent.ts';
 
 /**
@@ -28,4 +29,42 @@ function* splitAtHoles(holes: NonNullable<ByteSource['holes']>, extent: Extent, 
     if (stop > start) yield part('data', start, stop);
     position = Math.max(start, stop);
   }
+}
+
+/** The guest bytes of an extent that may be something other than zeros. */
+export interface StoredRange {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Says which parts of the image's data extents may be something other than zeros: those that lie in no hole of its file. */
+export function storedRanges({ holes }: Pick<DiskImage, 'holes'>): (extent: Extent) => Iterable<StoredRange> {
+  const remembered = holes === undefined ? undefined : rememberingHoles(holes);
+  return (extent) => {
+    const { hostOffset, hostFile, depth = 0, compressed } = extent;
+    if (remembered === undefined || hostOffset === undefined || hostFile !== undefined || depth > 0 || compressed) {
+      return [extent];
+    }
+    return dataParts(remembered, extent, hostOffset);
+  };
+}
+
+function* dataParts(holes: HoleFinder, extent: Extent, hostOffset: number): Generator<StoredRange> {
+  for (const part of splitAtHoles(holes, extent, hostOffset)) if (part.state === 'data') yield part;
+}
+
+/** A finder that asks once for what lies side by side: extents are many, holes are few. */
+function rememberingHoles(holes: HoleFinder): HoleFinder {
+  let asked = 0;
+  let found: { readonly start: number; readonly end: number } | undefined = { start: 0, end: 0 };
+  return {
+    nextData(offset) {
+      const isKnown = offset >= asked && (found === undefined || offset < found.end);
+      if (!isKnown) {
+        asked = offset;
+        found = holes.nextData(offset);
+      }
+      return found && { start: Math.max(offset, found.start), end: found.end };
+    },
+  };
 }

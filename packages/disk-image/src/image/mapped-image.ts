@@ -32,6 +32,7 @@ export function mappedImage(source: ByteSource, info: ImageInfo, map: GuestMap):
   return {
     info,
     virtualSize: info.virtualSize,
+    ...(source.holes === undefined ? {} : { holes: source.holes }),
     extents(range) {
       checkRange(info, range);
       return normalizeExtents(range, joinedRuns(disk, range));

@@ -16,6 +16,7 @@ export function boundedSource(source: ByteSource, maxBytes: number, signal?: Abo
   let exhausted = false;
   return {
     size: source.size,
+    ...(source.holes === undefined ? {} : { holes: source.holes }),
     get exhausted() {
       return exhausted;
     },

@@ -4,11 +4,14 @@ export interface InspectLimits {
   readonly maxVirtualSize: number;
   /** A guest disk this many times larger than its file, and larger than `minBombSize`, is a warning. */
   readonly maxVirtualRatio: number;
-  /** Stored guest bytes this many times larger than the file are `size-bomb-ratio`: a warning, and unsafe. */
+  /** Stored guest bytes of `minBombSize`, so many times larger than what the file stores, are `size-bomb-ratio`: a warning. */
   readonly warnDataRatio: number;
+  /** The same of `minDataBombSize`: unsafe. */
   readonly maxDataRatio: number;
-  /** Disks smaller than this are never called a bomb for their ratio. */
+  /** Disks smaller than this are no reason for a warning about their ratio. */
   readonly minBombSize: number;
+  /** Fewer stored guest bytes than this are never called a bomb. */
+  readonly minDataBombSize: number;
   /** Bytes that the whole inspection may read of the file. */
   readonly maxReadBytes: number;
 }
@@ -21,5 +24,6 @@ export const DEFAULT_LIMITS: InspectLimits = {
   // deflate can not exceed 1032:1.
   maxDataRatio: 1100,
   minBombSize: 64 * 2 ** 30,
+  minDataBombSize: 2 ** 30,
   maxReadBytes: 64 * 2 ** 20,
 };

@@ -1,5 +1,7 @@
+import { dataRanges } from '../bytes/data-ranges.ts';
 import { ImageError } from '../errors.ts';
 import type { DiskImage } from '../image/disk-image.ts';
+import { storedRanges } from '../image/file-holes.ts';
 import type { Finding } from '../image/finding.ts';
 import type { BoundedSource } from './bounded-source.ts';
 import type { InspectLimits } from './limits.ts';
@@ -29,16 +31,33 @@ export async function dataRatioFindings(
   source: BoundedSource,
   limits: InspectLimits,
 ): Promise<readonly Finding[]> {
-  if (disk.virtualSize < limits.minBombSize || source.size === 0) return [];
+  if (disk.virtualSize < Math.min(limits.minBombSize, limits.minDataBombSize) || source.size === 0) return [];
   const stored = (await sampledDataShare(disk, source)) * disk.virtualSize;
-  const ratio = stored / source.size;
-  if (stored < limits.minBombSize || ratio <= limits.warnDataRatio) return [];
-  const message = `About ${Math.round(stored)} guest bytes are said to be stored in a file of ${source.size}, ${Math.round(ratio)} times as much`;
-  return [{ code: 'size-bomb-ratio', severity: ratio > limits.maxDataRatio ? 'unsafe' : 'warning', message }];
+  const fileBytes = storedBytes(source);
+  const ratio = stored / Math.max(1, fileBytes);
+  const isBomb = ratio > limits.maxDataRatio && stored >= limits.minDataBombSize;
+  if (!isBomb && (ratio <= limits.warnDataRatio || stored < limits.minBombSize)) return [];
+  const message = `About ${Math.round(stored)} guest bytes are said to be stored in ${fileBytes} bytes of file, ${Math.round(ratio)} times as much`;
+  return [{ code: 'size-bomb-ratio', severity: isBomb ? 'unsafe' : 'warning', message }];
+}
+
+/** Ranges of data that are added up; a file cut into more pieces is taken to store all its bytes behind them. */
+const MAX_RANGES = 4096;
+
+/** Bytes of the file that lie in no hole. */
+function storedBytes(source: BoundedSource): number {
+  let bytes = 0;
+  let count = 0;
+  for (const { start, end } of dataRanges(source, 0, source.size)) {
+    if (++count > MAX_RANGES) return bytes + source.size - start;
+    bytes += end - start;
+  }
+  return bytes;
 }
 
 async function sampledDataShare(disk: DiskImage, source: BoundedSource): Promise<number> {
   const length = Math.min(SAMPLE_WINDOW_SIZE, Math.floor(disk.virtualSize / SAMPLE_WINDOWS));
+  const storedOf = storedRanges(disk);
   let seen = 0;
   let data = 0;
   try {
@@ -47,7 +66,7 @@ async function sampledDataShare(disk: DiskImage, source: BoundedSource): Promise
       let extents = 0;
       for await (const extent of disk.extents({ offset, length })) {
         seen += extent.length;
-        if (extent.state === 'data') data += extent.length;
+        if (extent.state === 'data') for (const stored of storedOf(extent)) data += stored.length;
         if (++extents >= MAX_EXTENTS_PER_WINDOW) break;
       }
     }

@@ -1,5 +1,5 @@
 import { crc32, crc32Continued } from '../bytes/crc32.ts';
-import { inflateStream } from '../bytes/inflate-stream.ts';
+import { inflateBuffer, inflateStream } from '../bytes/inflate-stream.ts';
 import type { InputWindow } from '../bytes/input-window.ts';
 import { ImageError } from '../errors.ts';
 
@@ -20,11 +20,12 @@ const MAX_TEXT_BYTES = 64 * 1024;
  * (also for what follows the last member). RFC 1952.
  */
 export async function* gunzip(input: InputWindow): AsyncGenerator<Uint8Array> {
+  const buffer = inflateBuffer();
   do {
     await readHeader(input);
     let crc = 0;
     let length = 0;
-    for await (const piece of inflateStream(input)) {
+    for await (const piece of inflateStream(input, buffer)) {
       crc = crc32Continued(crc, piece);
       length += piece.length;
       yield piece;

@@ -9,6 +9,8 @@ export interface WrapperLimits {
   readonly maxRatio: number;
   /** Bytes that may come out whatever went in: small things may pack very well. */
   readonly ratioFreeBytes: number;
+  /** Of each byte that goes in, as much counts: what is packed twice may grow no more than what is packed once. */
+  readonly countedShare?: number;
 }
 
 export const DEFAULT_WRAPPER_LIMITS: WrapperLimits = {
@@ -25,14 +27,15 @@ export async function* limitedStream(
   input: Pick<InputWindow, 'position'>,
   limits: WrapperLimits,
 ): AsyncGenerator<Uint8Array> {
+  const { maxRatio, countedShare = 1 } = limits;
   let produced = 0;
   for await (const piece of stream) {
     produced += piece.length;
     if (produced > limits.maxOutputBytes) {
       throw bomb(`more than the ${limits.maxOutputBytes} bytes that are accepted`);
     }
-    if (produced > limits.ratioFreeBytes && produced > limits.maxRatio * Math.max(1, input.position)) {
-      throw bomb(`more than ${limits.maxRatio} times its size`);
+    if (produced > limits.ratioFreeBytes && produced > maxRatio * countedShare * Math.max(1, input.position)) {
+      throw bomb(`more than ${maxRatio} times its size`);
     }
     yield piece;
   }

@@ -16,16 +16,22 @@ export interface ManifestLine {
   readonly digest: string;
 }
 
-/** Every line of a manifest (`.mf`). Throws `corrupt`. DSP0243, "OVF package: manifest". */
+/** Every line of a manifest (`.mf`), at most one for each file. Throws `corrupt`. DSP0243, "OVF package: manifest". */
 export function parseManifest(bytes: Uint8Array): readonly ManifestLine[] {
-  const lines = new TextDecoder().decode(bytes).split(/\r?\n/);
-  return lines
-    .filter((line) => line.trim() !== '')
-    .map((line) => {
-      const [, hash = '', name = '', digest = ''] = LINE.exec(line.trim()) ?? [];
-      if (hash === '') throw ovfError('corrupt', `The manifest has a line that is no digest: ${shownName(line)}`);
-      return { name: safeName(name), hash: hash.toLowerCase() as HashName, digest: digest.toLowerCase() };
-    });
+  const lines = new Map<string, ManifestLine>();
+  for (const text of new TextDecoder().decode(bytes).split('\n')) {
+    if (text.trim() === '') continue;
+    const line = parseLine(text.trim());
+    if (lines.has(line.name)) throw ovfError('corrupt', `The manifest lists ${shownName(line.name)} twice`);
+    lines.set(line.name, line);
+  }
+  return [...lines.values()];
+}
+
+function parseLine(text: string): ManifestLine {
+  const [, hash = '', name = '', digest = ''] = LINE.exec(text) ?? [];
+  if (hash === '') throw ovfError('corrupt', `The manifest has a line that is no digest: ${shownName(text)}`);
+  return { name: safeName(name), hash: hash.toLowerCase() as HashName, digest: digest.toLowerCase() };
 }
 
 /** Reads the whole of `source` and throws `corrupt` when its digest is not that of the line. */

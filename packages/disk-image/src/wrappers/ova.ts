@@ -79,8 +79,9 @@ async function checkManifest(
   if (!lines.some(({ name }) => beside(descriptor, name) === disk.name)) {
     throw ovfError('corrupt', `The manifest does not list the disk ${shownName(disk.name)}`);
   }
+  const byName = new Map(members.map((member) => [member.name, member]));
   for (const line of lines) {
-    const member = members.find(({ name }) => name === beside(descriptor, line.name));
+    const member = byName.get(beside(descriptor, line.name));
     if (member === undefined) throw ovfError('corrupt', `The archive lacks ${shownName(line.name)} of its manifest`);
     await checkDigest(subSource(source, member.offset, member.size), line, how);
   }

@@ -16,21 +16,13 @@ export function scatteredSource(archive: ByteSource, { length, pieces }: Scatter
     size: length,
     async read(offset, into, signal) {
       checkInside(length, offset, into.length);
+      into.fill(0);
       const end = offset + into.length;
-      let done = offset;
-      for (let i = firstEndingAfter(pieces, offset); done < end; i++) {
-        const piece = pieces[i];
-        const start = Math.min(end, Math.max(done, piece?.offset ?? end));
-        into.fill(0, done - offset, start - offset);
-        done = start;
-        if (piece === undefined || start === end) continue;
-        const stop = Math.min(end, piece.offset + piece.length);
-        await archive.read(
-          piece.hostOffset + start - piece.offset,
-          into.subarray(start - offset, stop - offset),
-          signal,
-        );
-        done = stop;
+      for (let i = firstEndingAfter(pieces, offset); ;) {
+        const span = spanFrom(pieces, i, { start: offset, end });
+        if (span === undefined) return;
+        await readSpan(archive, { offset, into }, span, signal);
+        i = span.next;
       }
     },
     holes: {
@@ -41,6 +33,65 @@ export function scatteredSource(archive: ByteSource, { length, pieces }: Scatter
     },
     close: () => archive.close(),
   };
+}
+
+/** Pieces that follow each other in the archive are read at once, up to this many bytes. */
+const SPAN_BYTES = 256 * 1024;
+
+/** Parts of pieces, wanted bytes of the file each, that follow each other in the archive. */
+interface Span {
+  readonly parts: readonly StoredPiece[];
+  readonly length: number;
+  /** The index of the piece after them. */
+  readonly next: number;
+}
+
+function spanFrom(
+  pieces: readonly StoredPiece[],
+  first: number,
+  wanted: { readonly start: number; readonly end: number },
+): Span | undefined {
+  const parts: StoredPiece[] = [];
+  let length = 0;
+  let next = first;
+  for (; next < pieces.length; next++) {
+    const piece = pieces[next];
+    if (piece === undefined || piece.offset >= wanted.end) break;
+    const offset = Math.max(wanted.start, piece.offset);
+    const part = {
+      offset,
+      hostOffset: piece.hostOffset + offset - piece.offset,
+      length: Math.min(wanted.end, piece.offset + piece.length) - offset,
+    };
+    const last = parts.at(-1);
+    const follows = last === undefined || last.hostOffset + last.length === part.hostOffset;
+    if (!follows || (last !== undefined && length + part.length > SPAN_BYTES)) break;
+    parts.push(part);
+    length += part.length;
+  }
+  return parts.length === 0 ? undefined : { parts, length, next };
+}
+
+async function readSpan(
+  archive: ByteSource,
+  request: { readonly offset: number; readonly into: Uint8Array },
+  { parts, length }: Span,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const [first] = parts;
+  if (first === undefined) return;
+  const at = first.offset - request.offset;
+  if (parts.length === 1) {
+    await archive.read(first.hostOffset, request.into.subarray(at, at + length), signal);
+    return;
+  }
+  const bytes = new Uint8Array(length);
+  await archive.read(first.hostOffset, bytes, signal);
+  let done = 0;
+  for (const part of parts) {
+    request.into.set(bytes.subarray(done, done + part.length), part.offset - request.offset);
+    done += part.length;
+  }
 }
 
 /** `size` bytes of the file from `offset` on, as a file of its own. */

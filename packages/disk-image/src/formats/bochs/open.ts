@@ -1,11 +1,14 @@
 import type { ByteSource } from '../../bytes/byte-source.ts';
 import { readBytes } from '../../bytes/byte-source.ts';
+import { holeTest } from '../../bytes/data-ranges.ts';
 import { alignUp } from '../../bytes/numbers.ts';
+import { ImageError } from '../../errors.ts';
 import type { DiskImage, ImageInfo } from '../../image/disk-image.ts';
 import type { GuestMap, GuestRun } from '../../image/mapped-image.ts';
 import { mappedImage } from '../../image/mapped-image.ts';
 import type { RecentTables } from '../../image/recent-tables.ts';
 import { recentTables } from '../../image/recent-tables.ts';
+import { sharedTables } from '../../image/shared-tables.ts';
 import type { BochsHeader } from './header.ts';
 import { UNALLOCATED } from './header.ts';
 
@@ -30,8 +33,23 @@ export async function openBochs(source: ByteSource, header: BochsHeader, info: I
   const bitmapBytes = alignUp(header.bitmapSize, SECTOR);
   const firstExtent = header.headerSize + bytes.length;
   const extentOffset = (number: number): number => firstExtent + number * (bitmapBytes + header.extentSize);
-  const bitmaps = recentTables(MAX_BITMAPS, (number) => readBytes(source, extentOffset(number), header.bitmapSize));
+  refuseSharedExtents(header, catalog);
+  const isHole = holeTest(source);
+  const bitmaps = recentTables(MAX_BITMAPS, async (number) => {
+    const offset = extentOffset(number);
+    return isHole(offset, header.bitmapSize)
+      ? new Uint8Array(header.bitmapSize)
+      : readBytes(source, offset, header.bitmapSize);
+  });
   return mappedImage(source, info, redologMap({ header, catalog, bitmaps, extentOffset, bitmapBytes }));
+}
+
+function refuseSharedExtents(header: BochsHeader, catalog: Uint32Array): void {
+  const numbers = Float64Array.from(catalog, (number) => (number === UNALLOCATED ? 0 : number + 1));
+  const shared = sharedTables(numbers, header.bitmapSize * 8);
+  if (shared === undefined) return;
+  const place = { format: 'bochs', structure: 'catalog', offset: header.headerSize };
+  throw new ImageError('corrupt', `${shared} entries of the catalog name extents that others name too`, place);
 }
 
 function redologMap(redolog: Redolog): GuestMap {

@@ -1,6 +1,7 @@
 import type { ByteSource } from '../../bytes/byte-source.ts';
 import { checkInside, readBytes } from '../../bytes/byte-source.ts';
 import type { Codecs } from '../../bytes/codecs.ts';
+import { holeTest } from '../../bytes/data-ranges.ts';
 import { fieldReader } from '../../bytes/numbers.ts';
 import type { FieldReader } from '../../bytes/numbers.ts';
 import { ImageError } from '../../errors.ts';
@@ -9,6 +10,7 @@ import type { GuestMap, GuestRun } from '../../image/mapped-image.ts';
 import { mappedImage } from '../../image/mapped-image.ts';
 import type { RecentTables } from '../../image/recent-tables.ts';
 import { recentTables } from '../../image/recent-tables.ts';
+import { sharedTables } from '../../image/shared-tables.ts';
 import type { QcowHeader } from './header.ts';
 import { l1Bytes } from './header.ts';
 
@@ -32,11 +34,18 @@ export async function openQcow(
 ): Promise<DiskImage> {
   const place = { format: 'qcow', structure: 'L1 table', offset: header.l1TableOffset };
   const l1 = fieldReader(await readBytes(source, header.l1TableOffset, l1Bytes(header)), 'big', place);
+  const length = 2 ** header.l2Bits * 8;
+  const offsets = Float64Array.from({ length: l1Bytes(header) / 8 }, (_, index) => Number(l1.bits64(index * 8)));
+  const shared = sharedTables(offsets, length / 8);
+  if (shared !== undefined) {
+    throw new ImageError('corrupt', `${shared} L1 entries name L2 tables that others name too`, place);
+  }
+  const isHole = holeTest(source);
   const load = async (index: number): Promise<FieldReader | undefined> => {
     const offset = l1.u64(index * 8, 'L2 table offset');
     if (offset === 0) return undefined;
-    const length = 2 ** header.l2Bits * 8;
     checkInside(source.size, offset, length);
+    if (isHole(offset, length)) return undefined;
     return fieldReader(await readBytes(source, offset, length), 'big', {
       format: 'qcow',
       structure: 'L2 table',

@@ -1,3 +1,6 @@
+import { checkInside } from '../../bytes/byte-source.ts';
+import { dataRanges, holeTest } from '../../bytes/data-ranges.ts';
+import { alignDown, alignUp } from '../../bytes/numbers.ts';
 import { ImageError } from '../../errors.ts';
 import type { CheckState } from './check-state.ts';
 import { addReferences, countWalk, reportCorruption } from './check-state.ts';
@@ -11,10 +14,10 @@ import {
   rawHostOffset,
   unitState,
 } from './l2-entry.ts';
-import type { L1Table } from './l1-table.ts';
 import { l1EntryCopied, l1EntryDamage, rawL2TableOffset } from './l1-table.ts';
 import type { L2Table } from './l2-table.ts';
 import { readL2Table } from './l2-table.ts';
+import type { NamedTable } from './named-tables.ts';
 import { readTableWords } from './table-words.ts';
 
 /** One L1 table to walk. */
@@ -26,80 +29,109 @@ export interface WalkedL1 {
   readonly active: boolean;
 }
 
-/** Counts every reference that comes from an L1 table: its own clusters, L2 tables, data clusters. */
-export async function walkMapping(state: CheckState, walked: WalkedL1): Promise<void> {
-  addReferences(state, walked.structure, walked.hostOffset, walked.size * 8);
-  await forEachL2Table(state, walked, (l2Table, l1, l1Index) => {
-    if (l2Table === undefined) {
-      reportL1Entry(state, l1, l1Index);
+/**
+ * Counts every reference that an L1 table makes: its own clusters and the L2 tables. What those refer to is counted by
+ * `walkTables`, when all L1 tables have been walked.
+ */
+export async function walkL1Table(state: CheckState, walked: WalkedL1): Promise<void> {
+  const { clusterSize, l2Coverage } = state.metadata.geometry;
+  const isHole = holeTest(state.source);
+  addReferences(state, { what: walked.structure, hostOffset: walked.hostOffset, length: walked.size * 8 });
+  await forEachL1Entry(state, walked, (entry) => {
+    if (!isReadable(state, entry)) {
+      reportL1Entry(state, entry);
       return;
     }
-    addReferences(state, 'L2 table', l2Table.hostOffset, state.metadata.geometry.clusterSize);
-    walkL2Table(state, l2Table, walked.active);
+    addReferences(state, { what: 'L2 table', hostOffset: entry.tableOffset, length: clusterSize });
+    // Zeros refer to nothing.
+    if (isHole(entry.tableOffset, clusterSize)) return;
+    state.tables.add(entry.tableOffset, entry.index * l2Coverage, walked.active);
   });
 }
 
-/** Calls `visit` for each used entry of the L1 table; without a table when it cannot be read. */
-async function forEachL2Table(
-  state: CheckState,
-  walked: WalkedL1,
-  visit: (l2Table: L2Table | undefined, l1: L1Table, l1Index: number) => void,
-): Promise<void> {
-  const { source, metadata } = state;
-  const { geometry } = metadata;
-  const { hostOffset, structure } = walked;
-  countWalk(state, walked.size * 8);
-  const l1 = { words: await readTableWords(source, { structure, hostOffset, sizeBytes: walked.size * 8 }), hostOffset };
-  for (let index = 0; index < walked.size; index++) {
-    if (l1.words[index * 2] === 0 && l1.words[index * 2 + 1] === 0) continue;
-    const l2Offset = rawL2TableOffset(l1, index);
-    const isReadable =
-      l1EntryDamage(l1, index, geometry) === undefined &&
-      l2Offset !== 0 &&
-      l2Offset + geometry.clusterSize <= source.size;
-    if (!isReadable) {
-      visit(undefined, l1, index);
-      continue;
-    }
-    countWalk(state, geometry.clusterSize);
-    const place = { hostOffset: l2Offset, guestOffset: index * geometry.l2Coverage };
-    visit(await readL2Table(source, place, geometry), l1, index);
+/** Counts every reference that comes from the L2 tables that the walked L1 tables name, each table read once. */
+export async function walkTables(state: CheckState): Promise<void> {
+  const { geometry } = state.metadata;
+  for (const named of state.tables) {
+    countWalk(state, 'L2 table', geometry.clusterSize);
+    walkL2Table(state, await readL2Table(state.source, named, geometry), named);
   }
 }
 
-function reportL1Entry(state: CheckState, l1: L1Table, index: number): void {
-  const offset = l1.hostOffset + index * 8;
-  const damage = l1EntryDamage(l1, index, state.metadata.geometry);
-  const l2Offset = rawL2TableOffset(l1, index);
+/** An L1 entry that is not 0. */
+interface L1Entry {
+  readonly index: number;
+  /** Byte offset of the entry in the file. */
+  readonly offset: number;
+  /** What is wrong with it. */
+  readonly damage: string | undefined;
+  /** Where it says that its L2 table lies. */
+  readonly tableOffset: number;
+  readonly copied: boolean;
+}
+
+const L1_PIECE_BYTES = 2 ** 20;
+
+async function forEachL1Entry(state: CheckState, walked: WalkedL1, visit: (entry: L1Entry) => void): Promise<void> {
+  const { source, metadata } = state;
+  const { hostOffset, structure } = walked;
+  checkInside(source.size, hostOffset, walked.size * 8);
+  for (const range of dataRanges(source, hostOffset, hostOffset + walked.size * 8)) {
+    const first = alignDown(range.start - hostOffset, 8);
+    const end = alignUp(range.end - hostOffset, 8);
+    for (let at = first; at < end; at += L1_PIECE_BYTES) {
+      const sizeBytes = Math.min(L1_PIECE_BYTES, end - at);
+      countWalk(state, 'L1 table', sizeBytes);
+      const words = await readTableWords(source, { structure, hostOffset: hostOffset + at, sizeBytes });
+      const l1 = { words, hostOffset: hostOffset + at };
+      for (let i = 0; i < sizeBytes / 8; i++) {
+        if (words[i * 2] === 0 && words[i * 2 + 1] === 0) continue;
+        visit({
+          index: at / 8 + i,
+          offset: l1.hostOffset + i * 8,
+          damage: l1EntryDamage(l1, i, metadata.geometry),
+          tableOffset: rawL2TableOffset(l1, i),
+          copied: l1EntryCopied(l1, i),
+        });
+      }
+    }
+  }
+}
+
+function isReadable({ source, metadata }: CheckState, { damage, tableOffset }: L1Entry): boolean {
+  return damage === undefined && tableOffset !== 0 && tableOffset + metadata.geometry.clusterSize <= source.size;
+}
+
+function reportL1Entry(state: CheckState, { index, offset, damage, tableOffset }: L1Entry): void {
   if (damage !== undefined) reportCorruption(state, 'corrupt-table', `L1 entry ${index} ${damage}`, offset);
-  else if (l2Offset !== 0) {
-    const message = `L1 entry ${index} points at byte ${l2Offset}, and the file ends before the end of that L2 table`;
+  else if (tableOffset !== 0) {
+    const message = `L1 entry ${index} points at byte ${tableOffset}, and the file ends before the end of that L2 table`;
     reportCorruption(state, 'truncated', message, offset);
   }
 }
 
-function walkL2Table(state: CheckState, table: L2Table, active: boolean): void {
+function walkL2Table(state: CheckState, table: L2Table, { times, activeTimes }: NamedTable): void {
   const { geometry } = state.metadata;
   const span = { hostOffset: 0, length: 0 };
   let nextContiguous = 0;
   for (let index = 0; index < geometry.l2Entries; index++) {
     if (isEmptyEntry(table, index, geometry)) continue;
-    const cluster = decodeCluster(state, table, index);
+    const cluster = decodeCluster(state, table, { index, times });
+    const { hostOffset } = cluster;
     if (cluster.kind === KIND.compressed) {
       decodeCompressed(table, index, geometry, span);
-      addCompressed(state, table, index, span);
-      if (active) {
-        state.allocatedClusters++;
-        state.compressedClusters++;
-        state.fragmentedClusters++;
+      addCompressed(state, table, { index, times, ...span });
+      state.allocatedClusters += activeTimes;
+      state.compressedClusters += activeTimes;
+      state.fragmentedClusters += activeTimes;
+    } else if (hostOffset !== NO_HOST_OFFSET) {
+      const length = geometry.clusterSize;
+      if (!geometry.externalData) addReferences(state, { what: 'data cluster', hostOffset, length, times });
+      state.allocatedClusters += activeTimes;
+      if (activeTimes > 0 && nextContiguous !== 0 && hostOffset !== nextContiguous) {
+        state.fragmentedClusters += activeTimes;
       }
-    } else if (cluster.hostOffset !== NO_HOST_OFFSET) {
-      if (!geometry.externalData) addReferences(state, 'data cluster', cluster.hostOffset, geometry.clusterSize);
-      if (active) {
-        state.allocatedClusters++;
-        if (nextContiguous !== 0 && cluster.hostOffset !== nextContiguous) state.fragmentedClusters++;
-        nextContiguous = cluster.hostOffset + geometry.clusterSize;
-      }
+      nextContiguous = hostOffset + geometry.clusterSize;
     }
   }
 }
@@ -110,8 +142,15 @@ interface CheckedCluster {
   readonly hostOffset: number;
 }
 
+/** An entry of an L2 table, and how many L1 entries lead to it. */
+interface WalkedEntry {
+  readonly index: number;
+  readonly times: number;
+}
+
 /** The cluster as a whole, its subclusters checked; after a report, what its entry says all the same. */
-function decodeCluster(state: CheckState, table: L2Table, index: number): CheckedCluster {
+function decodeCluster(state: CheckState, table: L2Table, entry: WalkedEntry): CheckedCluster {
+  const { index, times } = entry;
   const { geometry } = state.metadata;
   const unit = unitState();
   const first = index * geometry.unitsPerCluster;
@@ -127,16 +166,17 @@ function decodeCluster(state: CheckState, table: L2Table, index: number): Checke
     }
   } catch (error) {
     if (!(error instanceof ImageError)) throw error;
-    reportCorruption(state, 'corrupt-table', error.message, error.offset ?? table.hostOffset);
+    reportCorruption(state, 'corrupt-table', error.message, { offset: error.offset ?? table.hostOffset, times });
     return { kind: KIND.data, hostOffset: rawHostOffset(table, index, geometry) };
   }
   // A cluster without one allocated subcluster is still the entry's.
   if (unit.kind !== KIND.compressed && hostOffset === NO_HOST_OFFSET) {
     hostOffset = rawHostOffset(table, index, geometry);
   }
-  if (geometry.externalData) checkExternalOffset(state, table, index, hostOffset);
+  if (geometry.externalData) checkExternalOffset(state, table, entry, hostOffset);
   else if (dataEnd > state.source.size && dataEnd - state.source.size < geometry.clusterSize) {
-    reportCorruption(state, 'truncated', `The file ends inside the data cluster at byte ${hostOffset}`, hostOffset);
+    const message = `The file ends inside the data cluster at byte ${hostOffset}`;
+    reportCorruption(state, 'truncated', message, { offset: hostOffset, times });
   }
   return { kind: unit.kind, hostOffset };
 }
@@ -148,25 +188,31 @@ function guestLength(state: CheckState, table: L2Table, unit: number): number {
   return Math.max(0, Math.min(geometry.unitSize, header.virtualSize - guestOffset));
 }
 
-function checkExternalOffset(state: CheckState, table: L2Table, index: number, hostOffset: number): void {
+function checkExternalOffset(
+  state: CheckState,
+  table: L2Table,
+  { index, times }: WalkedEntry,
+  hostOffset: number,
+): void {
   const expected = table.guestOffset + index * state.metadata.geometry.clusterSize;
   if (hostOffset === NO_HOST_OFFSET || hostOffset === expected) return;
   const message = `L2 entry ${index} does not point at its own guest offset in the external data file`;
-  reportCorruption(state, 'corrupt-table', message, table.hostOffset);
+  reportCorruption(state, 'corrupt-table', message, { offset: table.hostOffset, times });
 }
 
 function addCompressed(
   state: CheckState,
   table: L2Table,
-  index: number,
-  span: { readonly hostOffset: number; readonly length: number },
+  entry: WalkedEntry & { readonly hostOffset: number; readonly length: number },
 ): void {
+  const { index, times, hostOffset, length } = entry;
   const { geometry } = state.metadata;
   if (l2EntryCopied(table, index, geometry)) {
     const message = `L2 entry ${index} is compressed and has the copied flag`;
-    reportCorruption(state, 'copied-flag', message, table.hostOffset + index * geometry.entryWords * 4);
+    const offset = table.hostOffset + index * geometry.entryWords * 4;
+    reportCorruption(state, 'copied-flag', message, { offset, times });
   }
-  addReferences(state, 'compressed cluster', span.hostOffset, span.length);
+  addReferences(state, { what: 'compressed cluster', hostOffset, length, times });
 }
 
 /**
@@ -175,27 +221,38 @@ function addCompressed(
  */
 export async function checkCopiedFlags(state: CheckState, walked: WalkedL1): Promise<void> {
   const { geometry } = state.metadata;
-  const { clusterSize } = geometry;
-  const expectFlag = (what: string, hostOffset: number, flag: boolean, offset: number): void => {
-    const isOnly = state.references.get(hostOffset / clusterSize) === 1;
-    if (isOnly === flag) return;
-    const message = `The copied flag of the ${what} at byte ${hostOffset} contradicts its refcount`;
-    reportCorruption(state, 'copied-flag', message, offset);
-  };
-  await forEachL2Table(state, walked, (table, l1, l1Index) => {
-    if (table === undefined) {
-      if (l1EntryDamage(l1, l1Index, geometry) !== undefined) return;
-      const hostOffset = rawL2TableOffset(l1, l1Index);
-      expectFlag('L2 table', hostOffset, l1EntryCopied(l1, l1Index), l1.hostOffset + l1Index * 8);
-      return;
-    }
-    expectFlag('L2 table', table.hostOffset, l1EntryCopied(l1, l1Index), l1.hostOffset + l1Index * 8);
-    if (geometry.externalData) return;
+  await forEachL1Entry(state, walked, (entry) => {
+    const { damage, tableOffset: hostOffset, copied: flag, offset } = entry;
+    if (damage === undefined) expectFlag(state, { what: 'L2 table', hostOffset, flag, offset, times: 1 });
+  });
+  if (geometry.externalData) return;
+  for (const named of state.tables) {
+    const { activeTimes: times } = named;
+    if (times === 0) continue;
+    const table = await readL2Table(state.source, named, geometry);
     for (let index = 0; index < geometry.l2Entries; index++) {
       const hostOffset = rawHostOffset(table, index, geometry);
-      if (hostOffset === NO_HOST_OFFSET || hostOffset % clusterSize !== 0) continue;
+      if (hostOffset === NO_HOST_OFFSET || hostOffset % geometry.clusterSize !== 0) continue;
       const flag = l2EntryCopied(table, index, geometry);
-      expectFlag('data cluster', hostOffset, flag, table.hostOffset + index * geometry.entryWords * 4);
+      const offset = table.hostOffset + index * geometry.entryWords * 4;
+      expectFlag(state, { what: 'data cluster', hostOffset, flag, offset, times });
     }
-  });
+  }
+}
+
+/** A copied flag that must fit the refcount of what it is about. */
+interface CopiedFlag {
+  readonly what: string;
+  readonly hostOffset: number;
+  readonly flag: boolean;
+  /** Where the flag is. */
+  readonly offset: number;
+  readonly times: number;
+}
+
+function expectFlag(state: CheckState, { what, hostOffset, flag, offset, times }: CopiedFlag): void {
+  const isOnly = state.references.get(hostOffset / state.metadata.geometry.clusterSize) === 1;
+  if (isOnly === flag) return;
+  const message = `The copied flag of the ${what} at byte ${hostOffset} contradicts its refcount`;
+  reportCorruption(state, 'copied-flag', message, { offset, times });
 }

@@ -1,9 +1,11 @@
 import type { ByteSource } from '../../bytes/byte-source.ts';
+import { dataRanges } from '../../bytes/data-ranges.ts';
+import { alignDown, alignUp } from '../../bytes/numbers.ts';
 import type { CheckReport } from '../../image/format.ts';
 import type { BitmapInfo } from './bitmap-directory.ts';
 import { bitmapsAreConsistent } from './bitmap-directory.ts';
 import type { WalkedL1 } from './check-mapping.ts';
-import { checkCopiedFlags, walkMapping } from './check-mapping.ts';
+import { checkCopiedFlags, walkL1Table, walkTables } from './check-mapping.ts';
 import type { CheckState } from './check-state.ts';
 import { addReferences, checkState, countWalk, reportCorruption } from './check-state.ts';
 import { faultError, tableFault } from './fault.ts';
@@ -50,11 +52,13 @@ export async function countReferences(source: ByteSource): Promise<CountedRefere
   if (fault !== undefined) throw faultError(fault);
   const { geometry, extensions } = metadata;
   const state = checkState(source, metadata);
-  addReferences(state, 'header', 0, geometry.clusterSize);
-  await walkMapping(state, activeL1Of(state));
+  addReferences(state, { what: 'header', hostOffset: 0, length: geometry.clusterSize });
+  await walkL1Table(state, activeL1Of(state));
   await walkSnapshots(state);
+  await walkTables(state);
   if (extensions.encryptionHeader !== undefined) {
-    addReferences(state, 'encryption header', extensions.encryptionHeader.offset, extensions.encryptionHeader.length);
+    const { offset: hostOffset, length } = extensions.encryptionHeader;
+    addReferences(state, { what: 'encryption header', hostOffset, length });
   }
   await walkBitmaps(state);
   return { state, blocks: await readRefcountTable(state) };
@@ -76,15 +80,16 @@ async function walkSnapshots(state: CheckState): Promise<void> {
       size: snapshot.l1Size,
       active: false,
     };
-    await walkMapping(state, walked);
+    await walkL1Table(state, walked);
   }
-  addReferences(state, 'snapshot table', header.snapshotsOffset, sizeBytes);
+  addReferences(state, { what: 'snapshot table', hostOffset: header.snapshotsOffset, length: sizeBytes });
 }
 
 async function walkBitmaps(state: CheckState): Promise<void> {
   const { bitmaps } = state.metadata.extensions;
   if (bitmaps === undefined || !bitmapsAreConsistent(state.metadata.header)) return;
-  addReferences(state, 'bitmap directory', bitmaps.directoryOffset, bitmaps.directorySize);
+  const { directoryOffset: hostOffset, directorySize: length } = bitmaps;
+  addReferences(state, { what: 'bitmap directory', hostOffset, length });
   for (const bitmap of state.metadata.bitmaps) await walkBitmapTable(state, bitmap);
 }
 
@@ -102,18 +107,33 @@ async function walkBitmapTable(state: CheckState, bitmap: BitmapInfo): Promise<v
     reportCorruption(state, fault.code, fault.message, fault.offset);
     return;
   }
-  addReferences(state, 'bitmap table', place.hostOffset, place.sizeBytes);
-  countWalk(state, place.sizeBytes);
-  const words = await readTableWords(state.source, place);
-  for (let index = 0; index < bitmap.tableSize; index++) {
-    const low = words[index * 2 + 1] ?? 0;
-    const hostOffset = (words[index * 2] ?? 0) * 2 ** 32 + low;
+  addReferences(state, { what: 'bitmap table', hostOffset: place.hostOffset, length: place.sizeBytes });
+  const end = place.hostOffset + place.sizeBytes;
+  for (const range of dataRanges(state.source, place.hostOffset, end)) {
+    const piece = { hostOffset: alignDown(range.start, 8), structure: place.structure };
+    await walkBitmapEntries(state, bitmap, { ...piece, sizeBytes: alignUp(range.end, 8) - piece.hostOffset });
+  }
+}
+
+async function walkBitmapEntries(
+  state: CheckState,
+  bitmap: BitmapInfo,
+  piece: { readonly structure: string; readonly hostOffset: number; readonly sizeBytes: number },
+): Promise<void> {
+  const { clusterSize } = state.metadata.geometry;
+  countWalk(state, 'bitmap table', piece.sizeBytes);
+  const words = await readTableWords(state.source, piece);
+  for (let i = 0; i < words.length / 2; i++) {
+    const hostOffset = (words[i * 2] ?? 0) * 2 ** 32 + (words[i * 2 + 1] ?? 0);
     // Without an offset, bit 0 says what the bitmap holds there: all zeros or all ones.
     if (hostOffset <= 1) continue;
-    if (hostOffset % clusterSize === 0) addReferences(state, 'bitmap data', hostOffset, clusterSize);
-    else {
-      const message = `Entry ${index} of the table of bitmap ${JSON.stringify(bitmap.name)} is not cluster-aligned`;
-      reportCorruption(state, 'corrupt-table', message, place.hostOffset + index * 8);
+    if (hostOffset % clusterSize === 0) {
+      addReferences(state, { what: 'bitmap data', hostOffset, length: clusterSize });
+      continue;
     }
+    const offset = piece.hostOffset + i * 8;
+    const index = (offset - bitmap.tableOffset) / 8;
+    const message = `Entry ${index} of the table of bitmap ${JSON.stringify(bitmap.name)} is not cluster-aligned`;
+    reportCorruption(state, 'corrupt-table', message, offset);
   }
 }

@@ -8,7 +8,7 @@ import { neededL1Entries } from './cluster-geometry.ts';
 import { faultFinding } from './fault.ts';
 import { AUTOCLEAR, COMPATIBLE } from './header.ts';
 import { dataFileReference, imageInfo } from './image-info.ts';
-import { l1EntryDamage, rawL2TableOffset } from './l1-table.ts';
+import { l1EntryDamage, rawL2TableOffset, sharedTablesDamage } from './l1-table.ts';
 import { MAX_EXAMINED_L1_ENTRIES } from './limits.ts';
 import type { Metadata } from './metadata.ts';
 import { readMetadata } from './metadata.ts';
@@ -57,7 +57,8 @@ async function examineL1Table(source: ByteSource, metadata: Metadata): Promise<F
     const overlap = l2Offset === 0 ? undefined : overlapOf(l2Offset);
     if (overlap !== undefined) return [overlap];
   }
-  return [];
+  const shared = sharedTablesDamage(l1, geometry);
+  return shared === undefined ? [] : [finding('corrupt-table', 'unsafe', shared, hostOffset)];
 }
 
 function examineSnapshots(source: ByteSource, metadata: Metadata): Finding[] {

@@ -1,3 +1,4 @@
+import { sharedTables } from '../../image/shared-tables.ts';
 import type { ClusterGeometry } from './cluster-geometry.ts';
 import { qcow2Error } from './qcow2-error.ts';
 import type { TableWords } from './table-words.ts';
@@ -39,4 +40,11 @@ export function rawL2TableOffset(l1: L1Table, index: number): number {
 /** True when the entry says that its L2 table has a refcount of exactly one. */
 export function l1EntryCopied(l1: L1Table, index: number): boolean {
   return ((l1.words[index * 2] ?? 0) & COPIED_HIGH) !== 0;
+}
+
+/** What is wrong when a great many L1 entries name the same L2 tables, or undefined. */
+export function sharedTablesDamage(l1: L1Table, geometry: ClusterGeometry): string | undefined {
+  const offsets = Float64Array.from({ length: l1.words.length / 2 }, (_, index) => rawL2TableOffset(l1, index));
+  const shared = sharedTables(offsets, geometry.l2Entries);
+  return shared === undefined ? undefined : `${shared} L1 entries name L2 tables that others name too`;
 }

@@ -1,4 +1,5 @@
 import type { ByteSource } from '../../bytes/byte-source.ts';
+import { holeTest } from '../../bytes/data-ranges.ts';
 import type { ClusterGeometry } from './cluster-geometry.ts';
 import type { L1Table } from './l1-table.ts';
 import { l2TableOffset } from './l1-table.ts';
@@ -30,6 +31,7 @@ const UNALLOCATED: L2Table = { words: new Uint32Array(0), hostOffset: 0, guestOf
 export function l2Tables(source: ByteSource, l1: L1Table, geometry: ClusterGeometry): L2Tables {
   const maxTables = Math.max(2, Math.floor(L2_CACHE_SIZE / geometry.clusterSize));
   const tables = new Map<number, L2Table>();
+  const isHole = holeTest(source);
   let lastIndex = -1;
   let lastTable = UNALLOCATED;
   const remember = (index: number, table: L2Table): L2Table => {
@@ -52,6 +54,8 @@ export function l2Tables(source: ByteSource, l1: L1Table, geometry: ClusterGeome
     async load(index, signal) {
       const hostOffset = l2TableOffset(l1, index, geometry);
       if (hostOffset === 0) return UNALLOCATED;
+      // Zeros say that nothing is allocated: a sparse file may have terabytes of such tables, none worth reading.
+      if (isHole(hostOffset, geometry.clusterSize)) return UNALLOCATED;
       const place = { hostOffset, guestOffset: index * geometry.l2Coverage };
       return remember(index, await readL2Table(source, place, geometry, signal));
     },

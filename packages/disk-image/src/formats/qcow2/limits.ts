@@ -44,14 +44,22 @@ export const MAX_BITMAP_TABLE_SIZE: number = 64 * 2 ** 20;
 export const L2_CACHE_SIZE: number = 16 * 2 ** 20;
 /** Bytes that one read of neighbouring compressed clusters may take, unless a single cluster needs more. */
 export const MAX_COMPRESSED_SPAN: number = 2 ** 20;
-/** Bytes of reference counters that a check may hold: clusters in use times four. */
-export const MAX_CHECK_MEMORY: number = 512 * 2 ** 20;
+/** Bytes of reference counters that a check may hold: one for each cluster in use, four where it is used very often. */
+export const MAX_CHECK_MEMORY: number = 256 * 2 ** 20;
 /** Most single faults that a check names; it counts the others. */
 export const MAX_CHECK_FINDINGS: number = 1000;
 /** Most L1 entries that `examine` looks at. */
 export const MAX_EXAMINED_L1_ENTRIES: number = 2 ** 18;
-/** Bytes of L1, L2 and bitmap tables that one check walks: 128 TiB of disk in 64 KiB clusters, snapshots included. */
+/** Bytes of L2 tables that one check reads: 128 TiB of disk in 64 KiB clusters. */
 export const MAX_CHECKED_TABLE_BYTES: number = 16 * 2 ** 30;
+/** Bytes of L1 tables, those of snapshots included, that one check reads: 4 PiB of disk in 64 KiB clusters. */
+export const MAX_CHECKED_L1_BYTES: number = 64 * 2 ** 20;
+/** Bytes of bitmap tables that one check reads. */
+export const MAX_CHECKED_BITMAP_BYTES: number = 256 * 2 ** 20;
+/** Most L2 tables that a check tells apart. */
+export const MAX_CHECKED_TABLES: number = 2 ** 22;
+/** Most refcounts that a check compares in blocks that other entries of the refcount table name too. */
+export const MAX_SHARED_REFCOUNTS: number = 2 ** 26;
 /** Bytes of refcount blocks that a change keeps in memory. */
 export const REFCOUNT_CACHE_SIZE: number = 16 * 2 ** 20;
 /** Most runs of freed clusters that a change remembers, to give their space back at its end. */

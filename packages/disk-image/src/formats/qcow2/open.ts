@@ -7,6 +7,8 @@ import { neededL1Entries } from './cluster-geometry.ts';
 import { faultError } from './fault.ts';
 import { guestDisk } from './guest-disk.ts';
 import { dataFileReference, imageInfo } from './image-info.ts';
+import type { L1Table } from './l1-table.ts';
+import { sharedTablesDamage } from './l1-table.ts';
 import { l2Tables } from './l2-table.ts';
 import type { Metadata } from './metadata.ts';
 import { readMetadata } from './metadata.ts';
@@ -27,6 +29,7 @@ export async function openQcow2(source: ByteSource, context: OpenContext): Promi
   if (fault !== undefined) throw faultError(fault);
   const disk = selectDisk(source, metadata, context.snapshot);
   const l1 = await readL1Table(source, disk, metadata.geometry);
+  refuseSharedTables({ words: l1, hostOffset: disk.l1TableOffset }, metadata.geometry);
   const dataFile = dataFileReference(metadata);
   const data = dataFile === undefined ? source : (await context.references(dataFile)).source;
   const mapping = {
@@ -39,6 +42,7 @@ export async function openQcow2(source: ByteSource, context: OpenContext): Promi
   return {
     info: { ...imageInfo(metadata), virtualSize: disk.virtualSize },
     virtualSize: disk.virtualSize,
+    ...(data !== source || source.holes === undefined ? {} : { holes: source.holes }),
     extents: (range) => normalizeExtents(range, guest.extents(range)),
     read: guest.read,
     async close() {
@@ -86,4 +90,10 @@ async function readL1Table(source: ByteSource, disk: SelectedDisk, geometry: Clu
     hostOffset: disk.l1TableOffset,
     sizeBytes: entries * 8,
   });
+}
+
+function refuseSharedTables(l1: L1Table, geometry: ClusterGeometry): void {
+  const damage = sharedTablesDamage(l1, geometry);
+  if (damage === undefined) return;
+  throw qcow2Error('corrupt', damage, { structure: 'L1 table', offset: l1.hostOffset });
 }

@@ -1,6 +1,10 @@
 import { readBytes } from '../../bytes/byte-source.ts';
+import { alignDown } from '../../bytes/numbers.ts';
+import { holeTest } from '../../bytes/data-ranges.ts';
 import type { CheckState } from './check-state.ts';
 import { addReferences, reportCorruption, reportLeak } from './check-state.ts';
+import { MAX_SHARED_REFCOUNTS } from './limits.ts';
+import { qcow2Error } from './qcow2-error.ts';
 import { readRefcount, refcountBlockEntries } from './refcount-block.ts';
 import { readTableWords } from './table-words.ts';
 
@@ -12,7 +16,7 @@ export async function readRefcountTable(state: CheckState): Promise<Float64Array
   const { header, geometry } = state.metadata;
   const sizeBytes = header.refcountTableClusters * geometry.clusterSize;
   const hostOffset = header.refcountTableOffset;
-  addReferences(state, 'refcount table', hostOffset, sizeBytes);
+  addReferences(state, { what: 'refcount table', hostOffset, length: sizeBytes });
   const words = await readTableWords(state.source, { structure: 'refcount table', hostOffset, sizeBytes });
   const blocks = new Float64Array(words.length / 2);
   for (let index = 0; index < blocks.length; index++) {
@@ -25,7 +29,7 @@ export async function readRefcountTable(state: CheckState): Promise<Float64Array
     } else if (blockOffset + geometry.clusterSize > state.source.size) {
       reportCorruption(state, 'table-outside-file', `Refcount block ${index} lies beyond the end of the file`, place);
     } else {
-      addReferences(state, 'refcount block', blockOffset, geometry.clusterSize);
+      addReferences(state, { what: 'refcount block', hostOffset: blockOffset, length: geometry.clusterSize });
       blocks[index] = blockOffset;
     }
   }
@@ -41,13 +45,27 @@ export async function compareRefcounts(state: CheckState, blocks: Float64Array):
   const { clusterSize } = geometry;
   const entries = refcountBlockEntries(clusterSize, header.refcountOrder);
   const clusters = Math.max(Math.ceil(state.source.size / clusterSize), state.references.end);
+  const isHole = holeTest(state.source);
+  const seen = new Set<number>();
+  let shared = 0;
   let endCluster = 0;
-  for (let first = 0; first < clusters; first += entries) {
+  // Behind the last block only what is counted can differ.
+  const following = (first: number): number =>
+    first / entries < blocks.length ? first : alignDown(state.references.nextCounted(first, clusters), entries);
+  for (let first = 0; first < clusters; first = Math.max(first + entries, following(first + entries))) {
     const blockOffset = blocks[first / entries] ?? 0;
     const end = Math.min(first + entries, clusters);
-    if (blockOffset === 0 && first >= state.references.end) continue;
-    const block = blockOffset === 0 ? undefined : await readBytes(state.source, blockOffset, clusterSize);
-    for (let cluster = first; cluster < end; cluster++) {
+    const isZero = blockOffset === 0 || isHole(blockOffset, clusterSize);
+    if (!isZero) {
+      if (seen.has(blockOffset)) shared += end - first;
+      if (shared > MAX_SHARED_REFCOUNTS) throw tooManyShared(header.refcountTableOffset);
+      seen.add(blockOffset);
+    }
+    const block = isZero ? undefined : await readBytes(state.source, blockOffset, clusterSize);
+    // Where no refcount is, only what is counted can differ.
+    const next = (cluster: number): number =>
+      block === undefined ? state.references.nextCounted(cluster, end) : cluster;
+    for (let cluster = next(first); cluster < end; cluster = next(cluster + 1)) {
       const refcount = block === undefined ? 0 : readRefcount(block, cluster - first, header.refcountOrder);
       const references = state.references.get(cluster);
       if (refcount > 0 || references > 0) endCluster = cluster + 1;
@@ -57,6 +75,11 @@ export async function compareRefcounts(state: CheckState, blocks: Float64Array):
     }
   }
   return endCluster * clusterSize;
+}
+
+function tooManyShared(offset: number): Error {
+  const message = `More than ${MAX_SHARED_REFCOUNTS} refcounts are in blocks that the refcount table names repeatedly`;
+  return qcow2Error('unsupported', message, { structure: 'refcount table', offset });
 }
 
 function reportDifference(state: CheckState, cluster: number, refcount: number, references: number): void {

@@ -1,5 +1,6 @@
 import type { ByteSource } from '../../bytes/byte-source.ts';
 import { readBytes } from '../../bytes/byte-source.ts';
+import { holeTest } from '../../bytes/data-ranges.ts';
 import { fieldReader } from '../../bytes/numbers.ts';
 import type { FieldReader } from '../../bytes/numbers.ts';
 import { ImageError } from '../../errors.ts';
@@ -9,6 +10,7 @@ import type { GuestMap, GuestRun } from '../../image/mapped-image.ts';
 import { mappedImage } from '../../image/mapped-image.ts';
 import type { RecentTables } from '../../image/recent-tables.ts';
 import { recentTables } from '../../image/recent-tables.ts';
+import { sharedTables } from '../../image/shared-tables.ts';
 import type { QedHeader } from './header.ts';
 import { tableBytes } from './header.ts';
 
@@ -30,10 +32,13 @@ export async function openQed(source: ByteSource, header: QedHeader, info: Image
   const size = tableBytes(header);
   const place = { format: 'qed', structure: 'L1 table', offset: header.l1TableOffset };
   const l1 = fieldReader(await readBytes(source, header.l1TableOffset, size), 'little', place);
+  refuseSharedTables(l1, size / 8, place);
+  const isHole = holeTest(source);
   const load = async (index: number): Promise<FieldReader | undefined> => {
     const offset = l1.u64(index * 8, 'L2 table offset');
     if (offset === UNALLOCATED) return undefined;
     checkAligned(header, offset, place);
+    if (isHole(offset, size)) return undefined;
     const bytes = await readBytes(source, offset, size);
     return fieldReader(bytes, 'little', { format: 'qed', structure: 'L2 table', offset });
   };
@@ -77,6 +82,17 @@ function clusterRun(
   const length = Math.min(range.end, next * clusterSize) - range.start;
   if (isData) return { state: 'data', length, hostOffset: entry + (range.start % clusterSize) };
   return { state: entry === ZERO_CLUSTER ? 'zero' : 'absent', length };
+}
+
+function refuseSharedTables(
+  l1: FieldReader,
+  entries: number,
+  place: { readonly format: string; readonly structure: string; readonly offset: number },
+): void {
+  const offsets = Float64Array.from({ length: entries }, (_, index) => Number(l1.bits64(index * 8)));
+  const shared = sharedTables(offsets, entries);
+  if (shared === undefined) return;
+  throw new ImageError('corrupt', `${shared} L1 entries name L2 tables that others name too`, place);
 }
 
 function checkAligned(

@@ -1,5 +1,6 @@
 import type { ByteSource } from '../../bytes/byte-source.ts';
 import { readBytes } from '../../bytes/byte-source.ts';
+import { holeTest } from '../../bytes/data-ranges.ts';
 import type { RecentTables } from '../../image/recent-tables.ts';
 import { recentTables } from '../../image/recent-tables.ts';
 import type { BlockAllocationTable } from './block-allocation-table.ts';
@@ -27,8 +28,11 @@ export function sectorBitmaps(
   blockSize: number,
 ): RecentTables<SectorBitmap> {
   const size = bitmapSize(blockSize);
+  const isHole = holeTest(source);
+  const empty = { full: false, bits: new Uint8Array(size) };
   return recentTables(MAX_KEPT_BITMAPS, async (block) => {
-    return parseBitmap(await readBytes(source, table.entry(block) * SECTOR_SIZE, size), blockSize);
+    const offset = table.entry(block) * SECTOR_SIZE;
+    return isHole(offset, size) ? empty : parseBitmap(await readBytes(source, offset, size), blockSize);
   });
 }
 

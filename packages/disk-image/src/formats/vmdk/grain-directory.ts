@@ -1,5 +1,6 @@
 import type { ByteSource } from '../../bytes/byte-source.ts';
 import { assert } from '../../errors.ts';
+import { sharedTables } from '../../image/shared-tables.ts';
 import { vmdkError } from './fault.ts';
 import { SECTOR_SIZE } from './sector.ts';
 import type { SparseHeader } from './sparse-header.ts';
@@ -61,7 +62,20 @@ async function readDirectoryAt(
       place.offset,
     );
   }
-  return readEntries(source, place.offset, count);
+  const directory = await readEntries(source, place.offset, count);
+  refuseSharedTables(header, directory, place);
+  return directory;
+}
+
+function refuseSharedTables(
+  header: SparseHeader,
+  directory: Uint32Array,
+  place: { readonly offset: number; readonly name: string },
+): void {
+  const shared = sharedTables(Float64Array.from(directory), header.entriesPerTable);
+  if (shared === undefined) return;
+  const message = `${shared} entries of the ${place.name} name grain tables that others name too`;
+  throw vmdkError('corrupt', message, place.name, place.offset);
 }
 
 /** Does the byte at `offset` lie in the header or in the embedded descriptor, where no table and no grain may be? */

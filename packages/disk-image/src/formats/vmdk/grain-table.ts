@@ -1,4 +1,5 @@
 import type { ByteSource } from '../../bytes/byte-source.ts';
+import { holeTest } from '../../bytes/data-ranges.ts';
 import { vmdkError } from './fault.ts';
 import { overlapsHeader, readEntries, tableOffset } from './grain-directory.ts';
 import { SECTOR_SIZE } from './sector.ts';
@@ -29,6 +30,7 @@ interface CachedTables {
 export function grainTables(source: ByteSource, header: SparseHeader, directory: Uint32Array): GrainTables {
   const cache: CachedTables[] = [];
   const stride = tableSize(header) / 4;
+  const isHole = holeTest(source);
   const find = (index: number): Uint32Array | undefined => {
     for (const cached of cache) {
       if (index < cached.first || index >= cached.first + cached.count) continue;
@@ -41,7 +43,8 @@ export function grainTables(source: ByteSource, header: SparseHeader, directory:
     async entries(index) {
       const found = find(index);
       if (found !== undefined) return found;
-      if ((directory[index] ?? 0) === 0) return undefined;
+      const offset = tableOffset(directory[index] ?? 0);
+      if (offset === 0 || isHole(offset, tableSize(header))) return undefined;
       const read = await readTables(source, header, { directory, index });
       cache.unshift(read);
       if (cache.length > MAX_CACHED_READS) cache.pop();
