@@ -46,13 +46,17 @@ type RuleText = { readonly text: string } | { readonly problem: string };
  */
 function ruleText(value: unknown): RuleText {
   if (isScalar(value) && typeof value.value === 'string' && value.tag === undefined) return { text: value.value };
-  if (isSeq(value)) return listText(value.toJSON());
+  if (isSeq(value)) return listText(value.items.map(plainItem));
   return { problem: 'is not a text; in quotes: "" lets everybody, "!" nobody' };
 }
 
-function listText(list: unknown): RuleText {
+function plainItem(node: unknown): unknown {
+  if (isSeq(node)) return node.items.map((inner) => (isScalar(inner) ? inner.value : undefined));
+  return isScalar(node) ? node.value : undefined;
+}
+
+function listText(list: readonly unknown[]): RuleText {
   const problem = 'is a list with something in it that is neither a text nor a list of texts';
-  if (!Array.isArray(list)) return { problem };
   const parts: string[] = [];
   for (const item of list) {
     const inner: unknown[] = Array.isArray(item) ? item : [item];

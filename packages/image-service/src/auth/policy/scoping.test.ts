@@ -157,14 +157,15 @@ test('nobody makes images that belong to another project', () => {
   expect(whoMay('add_image', { project_id: 'mine', owner: 'other' })).toBe(ADMIN);
 });
 
+const whoKnows = (visibility: ImageAudience['visibility'], owner: string | null = 'mine'): string =>
+  Object.entries(CALLERS)
+    .filter(([, caller]) =>
+      knowsOfImage(caller, { owner, visibility, sharedWithCaller: caller.projectId === 'friend' }),
+    )
+    .map(([name]) => name)
+    .join(', ');
+
 describe('who knows of an image', () => {
-  const whoKnows = (visibility: ImageAudience['visibility'], owner: string | null = 'mine'): string =>
-    Object.entries(CALLERS)
-      .filter(([, caller]) =>
-        knowsOfImage(caller, { owner, visibility, sharedWithCaller: caller.projectId === 'friend' }),
-      )
-      .map(([name]) => name)
-      .join(', ');
   const OWN_PROJECT = 'owner, reader of the owner, admin, nobody';
 
   test.each([
