@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { requirePackage } from '../../../fixtures/peers.ts';
@@ -81,7 +81,10 @@ test('a caller that refuses any text on standard error converts unchanged, with 
 });
 
 test('the build is what was asked: the program runs no source', async () => {
-  expect(await readFile(join(dirname(program), '..', 'dist', 'bundle', 'qemu-img.js'), 'utf8')).toContain(
-    'runQemuImg',
-  );
+  expect(await readFile(join(dirname(program), '..', 'dist', 'bundle', 'qemu-img.js'), 'utf8')).toContain('runQemuImg');
+});
+
+test('what threads start from is in the build', async () => {
+  const files = await readdir(join(dirname(program), '..', 'dist', 'bundle'));
+  expect(files).toEqual(expect.arrayContaining(['lane-worker.js', 'checksum-worker.js', 'hash-worker.js']));
 });
