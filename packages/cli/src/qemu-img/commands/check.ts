@@ -7,6 +7,7 @@ import { couldNotOpen, Failure, usageFailure } from '../failure.ts';
 import { qemuName } from '../format-names.ts';
 import type { KnownImage } from '../image/image-source.ts';
 import { examineImage, knownImage, openGuestDisk, openLocation } from '../image/image-source.ts';
+import { requireChain } from '../image/layers.ts';
 import { readImageName } from '../image/location.ts';
 import { withWritableFile } from '../image/writable-file.ts';
 import type { Json } from '../text/json-text.ts';
@@ -46,6 +47,7 @@ export async function check(args: readonly string[]): Promise<number> {
   if (name === undefined || more.length > 0) throw usageFailure('Expecting one image file name');
   const reading = { asOptions: line.has('image-opts'), format: line.value('format') };
   const image = await knownImage(readImageName(name, reading));
+  await requireChain(image);
   const driver = qemuName(image.format.name);
   if (COUNTED[driver] === undefined) {
     await examineImage(image);

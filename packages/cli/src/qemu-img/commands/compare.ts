@@ -1,3 +1,4 @@
+import { ImageError } from '@diskmorph/disk-image';
 import { openImageFile, compareFiles } from '@diskmorph/disk-image-node';
 import type { OptionSpec } from '../arguments/getopt.ts';
 import type { CommandLine } from '../arguments/given-options.ts';
@@ -6,7 +7,7 @@ import { Failure, reasonOf, usageFailure, withExitCode } from '../failure.ts';
 import type { BlockStatus } from '../image/block-status.ts';
 import { blockStatus, countedSize } from '../image/block-status.ts';
 import type { KnownImage } from '../image/image-source.ts';
-import { imageFile, knownImage, openGuestDisk } from '../image/image-source.ts';
+import { imageFile, knownImage } from '../image/image-source.ts';
 import type { Layer } from '../image/layers.ts';
 import { closeLayers, openLayers } from '../image/layers.ts';
 import { readImageName } from '../image/location.ts';
@@ -24,10 +25,10 @@ const OPTIONS: readonly OptionSpec[] = [
   { long: 'image-opts', takes: 'nothing' },
 ];
 
-const EXIT = { same: 0, different: 1, notOpened: 2, failed: 3 } as const;
+const EXIT = { same: 0, different: 1, notOpened: 2, failed: 3, notRead: 4 } as const;
 const SECTOR_SIZE = 512;
 
-/** `qemu-img compare`. Exit codes: 0 the same, 1 different, 2 not opened, 3 failed while working. */
+/** `qemu-img compare`. Exit codes: 0 the same, 1 different, 2 not opened, 4 not readable, 3 failed otherwise. */
 export async function compare(args: readonly string[]): Promise<number> {
   const line = readCommandLine('compare', args, OPTIONS);
   checkCacheMode(line.value('T'), 'source cache');
@@ -50,7 +51,8 @@ export async function compare(args: readonly string[]): Promise<number> {
     return outcome;
   } catch (error) {
     progress.end('failed');
-    throw new Failure(`error while comparing: ${reasonOf(error)}`, EXIT.failed);
+    const exitCode = error instanceof ImageError ? EXIT.notRead : EXIT.failed;
+    throw new Failure(`error while comparing: ${reasonOf(error)}`, exitCode);
   }
 }
 
@@ -63,8 +65,7 @@ async function openPair(line: CommandLine, first: string, second: string): Promi
   const asOptions = line.has('image-opts');
   const open = async (name: string, format: string | undefined): Promise<KnownImage> => {
     const image = await knownImage(readImageName(name, { asOptions, format }));
-    const disk = await openGuestDisk(image);
-    await disk.close();
+    await closeLayers(await openLayers(image));
     return image;
   };
   try {

@@ -13,6 +13,7 @@ import { Failure, reasonOf } from '../failure.ts';
 import { findDriver, qemuName } from '../format-names.ts';
 import type { KnownImage } from '../image/image-source.ts';
 import { examineImage, imageFile, knownImage } from '../image/image-source.ts';
+import { requireChain } from '../image/layers.ts';
 import { fromName, readImageName } from '../image/location.ts';
 import { chooseSnapshot, readSnapshotChoice } from '../image/snapshot-choice.ts';
 import { note, out } from '../text/output.ts';
@@ -160,7 +161,10 @@ async function prepare(line: CommandLine, { names, target, driver }: Names): Pro
   const reading = { asOptions: line.has('image-opts'), format: line.value('source-format') };
   const sources: KnownImage[] = [];
   for (const name of names) sources.push(await knownImage(readImageName(name, reading)));
-  for (const image of sources) await examineImage(image);
+  for (const image of sources) {
+    await examineImage(image);
+    await requireChain(image);
+  }
   const source = await sourceFile(line, sources, snapshot);
   const format = findDriver(driver);
   if (format === undefined) throw new Failure(`Unknown file format '${driver}'`);

@@ -159,14 +159,13 @@ async function make(plan: ImagePlan): Promise<void> {
   const refuse = (message: string): Failure => new Failure(`${prefix} ${message}`);
   const backing = values.get('backing_file');
   const backingFormat = values.get('backing_fmt');
-  if (driver === 'qcow2' && backingFormat !== undefined && findDriver(backingFormat) === undefined)
-    throw refuse(`Parameter 'backing-fmt' does not accept value '${backingFormat}'`);
-  if (driver === 'qcow2' && backing === undefined && backingFormat !== undefined)
-    throw refuse('Backing format cannot be used without backing file');
   if (backing !== undefined && (values.get('preallocation') ?? 'off') !== 'off' && values.get('extended_l2') !== 'on') {
     throw refuse('Backing file and preallocation can only be used at the same time if extended_l2 is on');
   }
   const request = writerRequest(format, values, { compressed: false, refuse });
+  if (driver === 'qcow2' && backing === undefined && backingFormat !== undefined) {
+    throw refuse('Backing format cannot be used without backing file');
+  }
   const { path, before } = await settleTarget(name, prefix);
   const isDevice = before?.isBlockDevice() === true;
   if (isDevice && driver === 'raw') {

@@ -6,6 +6,7 @@ import { writerRequest } from '../create/writer-options.ts';
 import { Failure } from '../failure.ts';
 import { findDriver } from '../format-names.ts';
 import { imageFile, knownImage, openGuestDisk } from '../image/image-source.ts';
+import { requireChain } from '../image/layers.ts';
 import { fromName, readImageName } from '../image/location.ts';
 import { convertIntoNew } from './convert-into-new.ts';
 
@@ -30,6 +31,7 @@ export async function dd(args: readonly string[]): Promise<number> {
   const driver = line.value('O') ?? 'raw';
   const format = findDriver(driver);
   const image = await knownImage(readImageName(input, reading));
+  await requireChain(image);
   if (format === undefined) throw new Failure(`Unknown file format '${driver}'`);
   if (format.writer === undefined) throw new Failure(`Format driver '${driver}' does not support image creation`);
   const disk = await openGuestDisk(image);

@@ -8,6 +8,7 @@ import { Failure, reasonOf, usageFailure } from '../failure.ts';
 import { findDriver } from '../format-names.ts';
 import type { KnownImage } from '../image/image-source.ts';
 import { examineImage, knownImage, openGuestDisk } from '../image/image-source.ts';
+import { requireChain } from '../image/layers.ts';
 import { readImageName } from '../image/location.ts';
 import { progressText } from '../text/progress.ts';
 import { changeBacking } from './change-backing.ts';
@@ -76,6 +77,7 @@ async function keepGuestBytes(
   onPercent: (percent: number) => void,
 ): Promise<void> {
   const name = line.value('b') ?? '';
+  await requireChain(image);
   const { info } = await examineImage(image);
   const next = name === '' ? undefined : await openNext(image, name, line.value('F'));
   try {

@@ -23,10 +23,7 @@ export async function openBacking(
   choice: BackingChoice,
   prefix: string,
 ): Promise<{ readonly file: ImageFile; readonly disk: DiskImage }> {
-  const fail = (why: string): Failure =>
-    new Failure(
-      `${prefix}${prefix === '' ? '' : 'Could not open backing file: '}Could not open '${choice.name}': ${why}`,
-    );
+  const fail = (why: string): Failure => new Failure(`${prefix}Could not open '${choice.name}': ${why}`);
   if (process.env['DISKMORPH_REFERENCES'] === 'deny') throw fail('references to other files are denied');
   const path = referencedPath(choice.imagePath, choice.name);
   if (path === undefined) throw fail(`Unknown protocol in ${basename(choice.name)}`);
@@ -39,7 +36,7 @@ export async function openBacking(
     return { file, disk: await openImageFile(file) };
   } catch (error) {
     const isOther = error instanceof ImageError && error.code === 'wrong_format';
-    if (isOther && prefix === '' && format !== undefined) throw new Failure(wrongFormat(format));
+    if (isOther && format !== undefined) throw new Failure(`${prefix}${wrongFormat(format)}`);
     const words = systemWords(error) ?? /: ([^:]*)$/.exec(reasonOf(error))?.[1] ?? reasonOf(error);
     throw fail(words);
   }

@@ -1,3 +1,4 @@
+import { findDriver } from '../format-names.ts';
 import type { CreateValues } from './given-create-options.ts';
 
 /** What qemu-img says of create options that do not go together or have no such value; undefined when they do. */
@@ -46,6 +47,10 @@ function qcow2Fault(values: CreateValues): string | undefined {
     choiceFault(values, 'compat', ['0.10', '1.1', 'v2', 'v3'], 'version') ??
     choiceFault(values, 'compression_type', ['zlib', 'zstd'], 'compression-type');
   if (choice !== undefined) return choice;
+  const backingFormat = values.get('backing_fmt');
+  if (backingFormat !== undefined && findDriver(backingFormat) === undefined) {
+    return `Parameter 'backing-fmt' does not accept value '${backingFormat}'`;
+  }
   const clusterSize = Number(values.get('cluster_size') ?? 65536);
   if (clusterSize < MIN_CLUSTER_SIZE || clusterSize > MAX_CLUSTER_SIZE || !isPowerOfTwo(clusterSize)) {
     return 'Cluster size must be a power of two between 512 and 2048k';
