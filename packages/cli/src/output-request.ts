@@ -1,5 +1,5 @@
 import type { GivenOptions, TargetProfile } from '@diskmorph/disk-image';
-import type { ConversionChoices, TargetFileRequest } from '@diskmorph/disk-image-node';
+import type { ConversionChoices, FinishedTarget } from '@diskmorph/disk-image-node';
 import { requireFormat } from '@diskmorph/disk-image-node';
 import { UsageError } from './arguments/command.ts';
 import type { GivenArguments } from './arguments/given-arguments.ts';
@@ -10,7 +10,7 @@ import { requireTarget } from './target-profile.ts';
 
 /** What `convert` is to write, and for whom. */
 export interface OutputRequest {
-  readonly target: TargetFileRequest;
+  readonly target: FinishedTarget;
   /** With `--for`. */
   readonly profile?: TargetProfile;
   /** The profile's options that `-o` or `-c` replaced: its own values. */
@@ -28,13 +28,12 @@ export function outputRequest(given: GivenArguments): OutputRequest {
   const compression = given.has('compress') ? compressionOptions(format, given.text('compress')) : {};
   const own = { ...compression, ...parseTargetOptions(given.all('options')) };
   const chosen = profile?.output.options ?? {};
-  const multiple = profile?.output.sizeMultiple;
   return {
     target: {
       path: requireOperand(given, 1),
       format: format.name,
       options: { ...chosen, ...own },
-      ...(multiple === undefined ? {} : { sizeMultiple: multiple }),
+      ...(profile === undefined ? {} : finishFor(profile)),
       checksums: givenChecksums(given),
     },
     replaced: Object.fromEntries(Object.entries(chosen).filter(([key, value]) => (own[key] ?? value) !== value)),
@@ -42,14 +41,28 @@ export function outputRequest(given: GivenArguments): OutputRequest {
   };
 }
 
+/** What a target wants beside format and options. */
+export function finishFor({ output }: TargetProfile): Pick<FinishedTarget, 'sizeMultiple' | 'packing' | 'dense'> {
+  const { sizeMultiple, packing, dense } = output;
+  return {
+    ...(sizeMultiple === undefined ? {} : { sizeMultiple }),
+    ...(packing === undefined ? {} : { packing }),
+    ...(dense === undefined ? {} : { dense }),
+  };
+}
+
+/** Throws `UsageError` for a checkpoint where the result is packed in the end. */
+export function refuseCheckpoint(given: GivenArguments, profile: TargetProfile): void {
+  if (profile.output.packing === undefined || !given.has('checkpoint')) return;
+  throw new UsageError(`--checkpoint does not work with --for ${profile.name}, whose image is packed at the end`);
+}
+
 function givenProfile(given: GivenArguments): TargetProfile | undefined {
   const name = given.text('for');
   if (name === undefined) return undefined;
   if (given.has('output-format')) throw new UsageError('--for chooses the format; leave -O away');
   const profile = requireTarget(name);
-  if (profile.output.packing !== undefined && given.has('checkpoint')) {
-    throw new UsageError(`--checkpoint does not work with --for ${profile.name}, whose image is packed at the end`);
-  }
+  refuseCheckpoint(given, profile);
   return profile;
 }
 

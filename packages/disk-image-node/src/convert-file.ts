@@ -30,7 +30,11 @@ export async function planFileConversion(request: FileConversion): Promise<FileC
 
 /** `convertFiles` into one image. */
 export async function convertFile(request: FileConversion): Promise<ConversionReport> {
-  const { targets, plan, ...report } = await convertFiles({ ...request, targets: [request.target] });
+  return singleReport(await convertFiles({ ...request, targets: [request.target] }));
+}
+
+/** The report of a conversion into one image. */
+export function singleReport({ targets, plan, ...report }: FilesConversionReport): ConversionReport {
   const files = targets[0]?.files ?? [];
   const targetSizeBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
   return { ...report, plan: singleTarget(plan), files, targetSizeBytes };

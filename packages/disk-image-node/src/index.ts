@@ -1,7 +1,8 @@
 export * from './compare-files.ts';
-export * from './convert-file.ts';
+export type { ConversionReport, FileConversion, FileConversionPlan } from './convert-file.ts';
+export { convertFile, planFileConversion } from './convert-file.ts';
 export * from './convert-files.ts';
-export { convertPacked } from './convert-packed.ts';
+export * from './convert-finished.ts';
 export * from './create-file.ts';
 export type { BaseFile } from './target-base.ts';
 export type { LaneChoice } from './lane-count.ts';

@@ -17,9 +17,10 @@ import { convertToOne } from '../convert-to-one.ts';
 import { convertToSeveral } from '../convert-to-several.ts';
 import { warningText } from '../conversion-text.ts';
 import { EXIT } from '../exit-code.ts';
-import { conversionChoices, outputRequest } from '../output-request.ts';
+import { conversionChoices, outputRequest, refuseCheckpoint } from '../output-request.ts';
 import { passSafetyGate } from '../safety-gate.ts';
-import { severalOutputs } from '../several-outputs.ts';
+import type { SeveralOutput } from '../several-outputs.ts';
+import { areSeveral, severalOutputs } from '../several-outputs.ts';
 import type { SourceImage } from '../source-image.ts';
 import { CHECKSUM_OPTION, givenChecksums } from '../checksum-option.ts';
 import { TARGET_OPTION } from '../target-profile.ts';
@@ -35,15 +36,17 @@ export const convertCommand: Command = {
   notes: [
     'SRC is inspected first; what is not safe to use is refused with the reasons. DST appears under its name when it is complete and verified, not before. A failed or cancelled conversion leaves nothing behind.',
     'SRC may be packed (gz, xz, zst, bz2, zip, tar, ova): the image inside is converted. -f raw takes the bytes as they are.',
-    'With --to there is no DST: every output is written from one read of SRC, beside SRC unless its PATH is given, and listed with its SHA-256.',
+    'With --to, or several --for, there is no DST: every output is written from one read of SRC, beside SRC unless its PATH is given, and listed with its SHA-256.',
   ],
   options: [
     { ...FORMAT_OPTION, summary: 'Format of SRC. Detected by its signature when it is not given, and then named' },
     { long: 'output-format', short: 'O', value: 'FMT', summary: 'Format of DST' },
     {
       ...TARGET_OPTION,
+      value: 'TARGET[=PATH]',
+      repeatable: true,
       summary:
-        'Write what TARGET takes, instead of -O; -o still replaces single options. "diskmorph targets" lists the targets',
+        'Write what TARGET takes, instead of -O; -o still replaces single options. "diskmorph targets" lists the targets. Given with --to, or several times, one of several outputs',
     },
     {
       long: 'to',
@@ -110,6 +113,10 @@ export const convertCommand: Command = {
       line: 'diskmorph convert disk.qcow2 --to raw --to vmdk:streamOptimized --to vhd:fixed=azure/disk.vhd',
     },
     {
+      says: 'for several clouds from one read',
+      line: 'diskmorph convert disk.qcow2 --for azure --for aws --for gcp=upload/disk.tar.gz',
+    },
+    {
       says: 'an overlay together with the images it stands on',
       line: 'diskmorph convert -f qcow2 -O raw --allow-references . overlay.qcow2 disk.raw',
     },
@@ -132,10 +139,11 @@ export const convertCommand: Command = {
 async function runConvert(given: GivenArguments, context: CommandContext): Promise<number> {
   const choices = { ...conversionChoices(given), signal: context.signal };
   const sourcePath = requireOperand(given, 0);
-  if (given.has('to')) {
-    const targets = requestedOutputs(given, sourcePath);
+  if (given.has('to') || areSeveral(given.all(TARGET_OPTION.long))) {
+    const outputs = requestedOutputs(given, sourcePath);
+    const targets = outputs.map(({ target }) => target);
     return withSource(sourcePath, targets, { given, context }, (source) =>
-      convertToSeveral({ ...choices, source: source.source.file, targets }, { ...source, given, context }),
+      convertToSeveral({ ...choices, source: source.source.file, outputs }, { ...source, given, context }),
     );
   }
   const output = outputRequest(given);
@@ -148,14 +156,20 @@ async function runConvert(given: GivenArguments, context: CommandContext): Promi
   });
 }
 
-function requestedOutputs(given: GivenArguments, sourcePath: string): readonly TargetFileRequest[] {
-  const misplaced = ['output-format', 'options', 'compress', 'for'].find((name) => given.has(name));
-  if (misplaced !== undefined) throw new UsageError(`--to says everything about an output; leave --${misplaced} away`);
+function requestedOutputs(given: GivenArguments, sourcePath: string): readonly SeveralOutput[] {
+  const misplaced = ['output-format', 'options', 'compress'].find((name) => given.has(name));
+  if (misplaced !== undefined) {
+    throw new UsageError(`--to and --for say everything about several outputs; leave --${misplaced} away`);
+  }
   const [, extra] = given.operands;
-  if (extra !== undefined)
-    throw new UsageError(`"${extra}" is one argument too many: with --to paths stand behind "="`);
+  if (extra !== undefined) {
+    throw new UsageError(`"${extra}" is one argument too many: paths of several outputs stand behind "="`);
+  }
   const checksums = given.has('checksum') ? givenChecksums(given) : (['sha256'] as const);
-  return severalOutputs(given.all('to'), { sourcePath, checksums });
+  const [formats, targets] = [given.all('to'), given.all(TARGET_OPTION.long)];
+  const outputs = severalOutputs({ formats, targets, sourcePath, checksums });
+  for (const { profile } of outputs) if (profile !== undefined) refuseCheckpoint(given, profile);
+  return outputs;
 }
 
 interface OpenedSource {

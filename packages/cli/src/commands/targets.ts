@@ -64,6 +64,7 @@ function profileText(profile: TargetProfile, { style, width }: LintPage): string
 function outputText({ output }: TargetProfile): string {
   const options = Object.entries(output.options).map(([key, value]) => `${key}=${value}`);
   const size = output.sizeMultiple === undefined ? [] : [`whole ${sizeText(output.sizeMultiple).replace('1 ', '')}`];
+  const dense = output.dense === true ? ['without holes'] : [];
   const packing = output.packing === undefined ? [] : [`packed as ${output.extension}`];
-  return [output.format, ...options, ...size, ...packing].join(', ');
+  return [output.format, ...options, ...size, ...dense, ...packing].join(', ');
 }

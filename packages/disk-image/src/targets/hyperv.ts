@@ -11,7 +11,7 @@ const ABOUT_VHDS = 'https://msdn.microsoft.com/en-us/library/azure/dn790344(v=az
 export const hyperv: TargetProfile = {
   name: 'hyperv',
   title: 'Microsoft Hyper-V',
-  output: { format: 'vhdx', options: { subformat: 'dynamic' }, extension: 'vhdx' },
+  output: { format: 'vhdx', options: { subformat: 'dynamic' }, dense: true, extension: 'vhdx' },
   rules: [
     unpacked([ABOUT_VHDS]),
     ...WHOLE_IMAGE,

@@ -21,6 +21,8 @@ export interface TargetOutput {
   readonly options: GivenOptions;
   /** The guest disk grows to a whole multiple of this many bytes. */
   readonly sizeMultiple?: number;
+  /** Present when the file may have no holes. */
+  readonly dense?: true;
   /** How the image is packed; not at all when absent. */
   readonly packing?: 'tar-gz';
   /** Of the file's name, without the dot. */
