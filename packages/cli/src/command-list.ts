@@ -43,6 +43,11 @@ export const commandGroups: readonly { readonly title: string; readonly commands
         load: async () => (await import('./commands/import.ts')).importCommand,
       },
       {
+        name: 'serve',
+        summary: 'Serve the Images API over HTTP',
+        load: async () => (await import('./commands/serve.ts')).serveCommand,
+      },
+      {
         name: 'images',
         summary: 'List the images in the store',
         load: async () => (await import('./commands/images.ts')).imagesCommand,

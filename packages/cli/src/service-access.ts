@@ -1,4 +1,4 @@
-import type { ImageService } from '@diskmorph/image-service';
+import type { ImageService, OpenOptions } from '@diskmorph/image-service';
 import {
   ConfigurationError,
   describeProblem,
@@ -30,24 +30,36 @@ export const SERVICE_OPTIONS: readonly OptionSpec[] = [
   },
 ];
 
+/** How the options of a command say to open the service. */
+export function serviceOptions(given: GivenArguments, { terminal }: CommandContext): OpenOptions {
+  const stateDir = given.text('state-dir');
+  return {
+    configFiles: given.all('config-file'),
+    ...(stateDir === undefined ? {} : { stateDir }),
+    log: (message) => terminal.note(`${terminal.noteStyle.yellow('warning:')} ${plainText(message)}\n`),
+  };
+}
+
 /** Opens the service, lets `work` use it, closes it; its errors become failures that are told as such. */
 export async function withService<T>(
   given: GivenArguments,
-  { terminal }: CommandContext,
+  context: CommandContext,
   work: (service: ImageService) => Promise<T>,
 ): Promise<T> {
-  const stateDir = given.text('state-dir');
-  try {
-    const service = await openImageService({
-      configFiles: given.all('config-file'),
-      ...(stateDir === undefined ? {} : { stateDir }),
-      log: (message) => terminal.note(`${terminal.noteStyle.yellow('warning:')} ${plainText(message)}\n`),
-    });
+  return tellingFailures(async () => {
+    const service = await openImageService(serviceOptions(given, context));
     try {
       return await work(service);
     } finally {
       await service.close();
     }
+  });
+}
+
+/** Does the work; errors of the service become failures that are told as such. */
+export async function tellingFailures<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
   } catch (error) {
     throw toldError(error);
   }

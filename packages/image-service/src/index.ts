@@ -24,3 +24,5 @@ export type { ImageService, ImportedImage, ImportOptions, ImportProgress, TaskVi
 export { ImportFailedError, ImportPausedError } from './import/service.ts';
 export { StagingError } from './staging/errors.ts';
 export { StoreError } from './store/store.ts';
+export type { ImageServer, ServeOptions } from './server.ts';
+export { serveImages } from './server.ts';

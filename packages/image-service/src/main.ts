@@ -79,6 +79,20 @@ const MS_PER_HOUR = 3_600_000;
  * open the same state, until an import or a resume begins.
  */
 export async function openImageService(options: OpenOptions = {}): Promise<ImageService> {
+  return (await openWholeService(options)).service;
+}
+
+/** The service with what it is made of, for who serves it to others. */
+export interface WholeService {
+  readonly service: ImageService;
+  readonly parts: ImportParts<Tx>;
+  readonly engine: Engine<Tx>;
+  readonly journal: Journal<Tx>;
+  readonly configuration: Configuration;
+}
+
+/** As `openImageService`. */
+export async function openWholeService(options: OpenOptions): Promise<WholeService> {
   const log = options.log ?? (() => {});
   const configuration = await openConfiguration(options);
   for (const warning of configuration.warnings) log(warning);
@@ -155,7 +169,7 @@ interface Surroundings {
   readonly closeDatabase: () => Promise<void>;
 }
 
-function put(raw: RawParts, configuration: Configuration, { log, closeDatabase }: Surroundings): ImageService {
+function put(raw: RawParts, configuration: Configuration, { log, closeDatabase }: Surroundings): WholeService {
   const { journal } = raw;
   const parts: ImportParts<Tx> = { ...raw, settings: importSettings(configuration), now: Date.now, log };
   const engine: Engine<Tx> = embeddedEngine({
@@ -184,7 +198,8 @@ function put(raw: RawParts, configuration: Configuration, { log, closeDatabase }
     },
     onFault: (jobId, error) => log(`task ${jobId} cannot go on now: ${error instanceof Error ? error.stack : error}`),
   });
-  return imageService({ parts, engine, journal, closeDatabase });
+  const service = imageService({ parts, engine, journal, closeDatabase });
+  return { service, parts, engine, journal, configuration };
 }
 
 function importSettings(configuration: Configuration): ImportSettings {

@@ -23,10 +23,11 @@ export type FilterField =
 /** How a field is held against a value. */
 export type FilterOperator = 'eq' | 'neq' | 'gt' | 'gte' | 'lt' | 'lte';
 
-/** One condition. `oneOf` is true of a field that has any of the values; an empty list of none. */
+/** One condition. `oneOf`: the field has any of the values; `outside`: it is below the first or not below the second. */
 export type ImageFilter =
   | { readonly field: FilterField; readonly operator: FilterOperator; readonly value: string | number | boolean }
-  | { readonly field: FilterField; readonly oneOf: readonly (string | number)[] };
+  | { readonly field: FilterField; readonly oneOf: readonly (string | number)[] }
+  | { readonly field: FilterField; readonly outside: readonly [from: number, to: number] };
 
 /** The fields that images can be sorted by. */
 export const SORT_FIELDS = [

@@ -26,6 +26,16 @@ export interface OptionDefinition<T> {
 export interface OptionValues {
   readonly enabledBackends: ReadonlyMap<string, string> | undefined;
   readonly imageSizeCap: number;
+  readonly bindHost: string;
+  readonly bindPort: number;
+  readonly publicEndpoint: string | undefined;
+  readonly limitParamDefault: number;
+  readonly apiLimitMax: number;
+  readonly imagePropertyQuota: number;
+  readonly imageTagQuota: number;
+  readonly imageMemberQuota: number;
+  readonly enabledImportMethods: readonly string[];
+  readonly uploadStallTimeout: number;
   readonly taskWorkDir: string | undefined;
   readonly taskTimeToLive: number;
   readonly conversionFormat: TargetFormatName | undefined;
@@ -78,6 +88,76 @@ export const OPTIONS: Definitions<OptionValues> = {
     type: size,
     default: '1099511627776',
     help: 'The most bytes that an image file may have when it is brought in.',
+  },
+  bindHost: {
+    section: 'DEFAULT',
+    name: 'bind_host',
+    type: text,
+    default: '127.0.0.1',
+    help: 'The address that "diskmorph serve" listens on. Without authentication it must be one of this machine alone,\nunless --allow-unauthenticated is given.',
+  },
+  bindPort: {
+    section: 'DEFAULT',
+    name: 'bind_port',
+    type: integer({ min: 0, max: 65_535 }),
+    default: '9292',
+    help: 'The port that "diskmorph serve" listens on; 0 lets the system choose.',
+  },
+  publicEndpoint: {
+    section: 'DEFAULT',
+    name: 'public_endpoint',
+    type: text,
+    sample: 'https://images.example.org',
+    help: 'The URL by which callers reach the service, when it is not the one that they name, as behind a proxy.',
+  },
+  limitParamDefault: {
+    section: 'DEFAULT',
+    name: 'limit_param_default',
+    type: integer({ min: 1, max: 1000 }),
+    default: '25',
+    help: 'Images in one page of a list when the caller names no number.',
+  },
+  apiLimitMax: {
+    section: 'DEFAULT',
+    name: 'api_limit_max',
+    type: integer({ min: 1, max: 1000 }),
+    default: '1000',
+    help: 'The most images in one page of a list.',
+  },
+  imagePropertyQuota: {
+    section: 'DEFAULT',
+    name: 'image_property_quota',
+    type: integer({ min: -1, max: 1_000_000 }),
+    default: '128',
+    help: 'The most properties of one image; -1: any number.',
+  },
+  imageTagQuota: {
+    section: 'DEFAULT',
+    name: 'image_tag_quota',
+    type: integer({ min: -1, max: 1_000_000 }),
+    default: '128',
+    help: 'The most tags of one image; -1: any number.',
+  },
+  imageMemberQuota: {
+    section: 'DEFAULT',
+    name: 'image_member_quota',
+    type: integer({ min: -1, max: 1_000_000 }),
+    default: '128',
+    help: 'The most projects that one image is shared with; -1: any number.',
+  },
+  enabledImportMethods: {
+    section: 'DEFAULT',
+    name: 'enabled_import_methods',
+    type: list,
+    default: '[glance-direct,web-download]',
+    help: 'The ways in which images can be imported: glance-direct (staged first), web-download (from a URL).',
+  },
+  uploadStallTimeout: {
+    section: 'diskmorph',
+    name: 'upload_stall_timeout',
+    type: integer({ min: 1, max: 2_000_000 }),
+    default: '60',
+    help: 'Seconds without a byte after which an upload is given up.',
   },
   taskWorkDir: {
     section: 'task',

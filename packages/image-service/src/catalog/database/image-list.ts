@@ -141,6 +141,10 @@ function conditionOf(filter: ImageFilter): Condition {
     const values = [...filter.oneOf];
     return (row) => (values.length === 0 ? row.val(false) : row(column, 'in', values));
   }
+  if ('outside' in filter) {
+    const [from, to] = filter.outside;
+    return (row) => row.or([row(column, '<', from), row(column, '>=', to)]);
+  }
   const value = typeof filter.value === 'boolean' ? Number(filter.value) : filter.value;
   return (row) => row(column, OPERATORS[filter.operator], value);
 }

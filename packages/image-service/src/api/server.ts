@@ -1,0 +1,127 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import fastify from 'fastify';
+import type { Caller } from '../auth/caller.ts';
+import type { ApiParts } from './api-parts.ts';
+import { callId } from './call-id.ts';
+import { healthRoutes } from './health.ts';
+import { errorBody, HttpError, httpErrorOf } from './http-error.ts';
+import { imageListRoute } from './image-list.ts';
+import { imageRoutes } from './images.ts';
+import { PATCH_TYPES } from './json-patch.ts';
+import { parseJson } from './json-body.ts';
+import { memberRoutes } from './members.ts';
+import { methodsOf, routeTable } from './route-table.ts';
+import { schemaRoutes } from './schema-routes.ts';
+import { tagRoutes } from './tags.ts';
+import { versionRoutes } from './versions.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who is calling; set before any route that is not open. */
+    caller: Caller;
+  }
+  interface FastifyContextConfig {
+    /** One line for the description of the API. */
+    summary?: string;
+    /** Nobody is asked who they are. */
+    open?: boolean;
+  }
+}
+
+/** Bytes of a JSON body. */
+const MAX_DOCUMENT_BYTES = 1024 * 1024;
+/** Longest URL part, such as an id or a tag. */
+const MAX_PARAM_LENGTH = 300;
+
+/** The whole API, not yet listening. */
+export function apiServer(parts: ApiParts): FastifyInstance {
+  const app = fastify({
+    bodyLimit: MAX_DOCUMENT_BYTES,
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH, ignoreTrailingSlash: false },
+    // Uploads last as long as they last; what stalls is stopped by whoever reads it.
+    requestTimeout: 0,
+    connectionTimeout: 0,
+    exposeHeadRoutes: false,
+    requestIdHeader: false,
+    genReqId: (request) => callId(request.headers['x-openstack-request-id']),
+    forceCloseConnections: 'idle',
+  });
+  // Open routes have no caller, and ask for none.
+  app.decorateRequest('caller', null as unknown as Caller);
+  const table = routeTable(app);
+  addParsers(app);
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-openstack-request-id', request.id);
+    if (request.routeOptions.config.open === true || request.is404) return;
+    request.caller = await parts.authenticator.authenticate(callHeaders(request));
+  });
+  app.setErrorHandler((error, request, reply) => sendError(parts, { error: error as FastifyError, request, reply }));
+  app.setNotFoundHandler((request, reply) => {
+    const methods = methodsOf(table, request.url);
+    const error =
+      methods.length === 0
+        ? new HttpError(404, 'The resource could not be found.')
+        : new HttpError(405, `The method ${request.method} is not allowed for this resource.`, {
+            headers: { allow: methods.join(', ') },
+          });
+    return sendError(parts, { error, request, reply });
+  });
+  addRoutes(app, parts);
+  return app;
+}
+
+function addRoutes(app: FastifyInstance, parts: ApiParts): void {
+  versionRoutes(app, parts.settings);
+  healthRoutes(app, parts);
+  schemaRoutes(app, parts.settings);
+  imageListRoute(app, parts);
+  imageRoutes(app, parts);
+  tagRoutes(app, parts);
+  memberRoutes(app, parts);
+}
+
+function addParsers(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  // Clients send JSON under several names, or none at all.
+  for (const type of ['application/json', ...PATCH_TYPES]) {
+    app.addContentTypeParser(type, { parseAs: 'string' }, (_request, body, done) => parseBody(String(body), done));
+  }
+  app.addContentTypeParser('*', { parseAs: 'string' }, (request, body, done) => {
+    if (request.headers['content-type'] === undefined) parseBody(String(body), done);
+    else done(new HttpError(415, `Content of the type ${request.headers['content-type']} is not understood here`));
+  });
+}
+
+function parseBody(text: string, done: (error: Error | null, body?: unknown) => void): void {
+  try {
+    done(null, parseJson(text));
+  } catch (error) {
+    done(error instanceof Error ? error : new Error(String(error)));
+  }
+}
+
+function callHeaders({ headers }: FastifyRequest): { get(name: string): string | undefined } {
+  return {
+    get: (name) => {
+      const value = headers[name];
+      return Array.isArray(value) ? value.join(', ') : value;
+    },
+  };
+}
+
+interface Failed {
+  readonly error: Error;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+}
+
+function sendError(parts: ApiParts, { error, request, reply }: Failed): FastifyReply {
+  const known = httpErrorOf(error);
+  if (known === undefined)
+    parts.log(`${request.id}: ${request.method} ${request.url}: ${error.stack ?? error.message}`);
+  const told = known ?? new HttpError(500, `An internal error; the log of the service has it as ${request.id}`);
+  const { type, text } = errorBody(told, request.headers.accept);
+  if (told.status === 415 && request.method === 'PATCH') reply.header('accept-patch', PATCH_TYPES.join(', '));
+  for (const [name, value] of Object.entries(told.headers)) reply.header(name, value);
+  return reply.code(told.status).type(type).send(text);
+}

@@ -1,0 +1,128 @@
+import { isLoopback } from './api/address.ts';
+import type { ApiParts, ApiSettings } from './api/api-parts.ts';
+import { apiServer } from './api/server.ts';
+import type { Authenticator } from './auth/caller.ts';
+import { noAuthentication } from './auth/caller.ts';
+import { makePolicy } from './auth/policy/policy.ts';
+import type { Configuration } from './config/load.ts';
+import { ConfigurationError } from './config/problem.ts';
+import { removeImage } from './import/removal.ts';
+import type { OpenOptions, WholeService } from './main.ts';
+import { openWholeService } from './main.ts';
+
+/** How to serve the API. */
+export interface ServeOptions extends OpenOptions {
+  /** Instead of `bind_host`. */
+  readonly host?: string;
+  /** Instead of `bind_port`. */
+  readonly port?: number;
+  /** Who finds out who is calling, instead of what the configuration says. */
+  readonly authenticator?: Authenticator;
+  /** Let everybody in who can reach an address that is not of this machine alone. */
+  readonly unauthenticated?: 'allow';
+  /** The program's version, for its callers. */
+  readonly version: string;
+}
+
+/** The API while it is served. */
+export interface ImageServer {
+  /** `http://127.0.0.1:9292`. */
+  readonly url: string;
+  /** Lets calls under way end, pauses imports, closes everything. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the service, takes up its unfinished imports, and serves the API. Throws `ConfigurationError`, `locked`, and the
+ * system's error when the address cannot be used.
+ */
+export async function serveImages(options: ServeOptions): Promise<ImageServer> {
+  const whole = await openWholeService(options);
+  try {
+    const host = options.host ?? whole.configuration.bindHost;
+    refuseOpenAddress(host, options);
+    const authenticator = options.authenticator ?? noAuthentication();
+    const app = apiServer(apiParts(whole, { options, authenticator }));
+    await whole.engine.start();
+    const url = await app.listen({ host, port: options.port ?? whole.configuration.bindPort });
+    return {
+      url,
+      async close() {
+        await app.close();
+        await authenticator.close();
+        await whole.service.close();
+      },
+    };
+  } catch (error) {
+    await whole.service.close();
+    throw error;
+  }
+}
+
+/** Without authentication everybody is the administrator: that is for this machine alone. */
+function refuseOpenAddress(host: string, { unauthenticated, authenticator }: ServeOptions): void {
+  if (isLoopback(host) || unauthenticated === 'allow' || authenticator !== undefined) return;
+  throw new ConfigurationError([
+    {
+      section: 'DEFAULT',
+      option: 'bind_host',
+      value: host,
+      message:
+        'is not an address of this machine alone, and nobody is asked who they are; --allow-unauthenticated lets everybody in',
+    },
+  ]);
+}
+
+interface Surroundings {
+  readonly options: ServeOptions;
+  readonly authenticator: Authenticator;
+}
+
+function apiParts(whole: WholeService, { options, authenticator }: Surroundings): ApiParts {
+  const { parts, engine, configuration } = whole;
+  const { catalog, stores, log } = parts;
+  return {
+    catalog,
+    stores,
+    authenticator,
+    policy: makePolicy().policy,
+    settings: apiSettings(configuration, options.version),
+    removal: {
+      remove: (imageId) =>
+        removeImage(
+          { catalog, stores, log, discardStaged: async () => {}, cancelTask: (id) => engine.cancel(id) },
+          imageId,
+        ),
+    },
+    unreadiness: async () => {
+      try {
+        await catalog.images.list({ limit: 1 });
+        return undefined;
+      } catch {
+        return 'The database does not answer';
+      }
+    },
+    log,
+  };
+}
+
+function apiSettings(configuration: Configuration, version: string): ApiSettings {
+  return {
+    diskFormats: configuration.diskFormats,
+    containerFormats: configuration.containerFormats,
+    stores: configuration.stores.map(({ id, description }) => ({
+      id,
+      ...(description === undefined ? {} : { description }),
+    })),
+    defaultStore: configuration.defaultStore,
+    pageSize: { usual: configuration.limitParamDefault, most: configuration.apiLimitMax },
+    quotas: {
+      tags: configuration.imageTagQuota,
+      properties: configuration.imagePropertyQuota,
+      members: configuration.imageMemberQuota,
+    },
+    publicEndpoint: configuration.publicEndpoint,
+    importMethods: configuration.enabledImportMethods,
+    version,
+  };
+}

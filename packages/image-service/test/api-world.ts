@@ -1,0 +1,100 @@
+import type { Authenticator, Caller } from '../src/auth/caller.ts';
+import { LOCAL_ADMINISTRATOR } from '../src/auth/caller.ts';
+import type { ImageServer, ServeOptions } from '../src/server.ts';
+import { serveImages } from '../src/server.ts';
+import type { World } from './world.ts';
+import { makeWorld, memoryDirectory } from './world.ts';
+
+/** An answer, read whole. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  /** The body as JSON; fails the test when it is none. */
+  readonly json: Record<string, unknown>;
+}
+
+/** What a call sends. */
+export interface Call {
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Sent as JSON unless it is bytes or a stream. */
+  readonly body?: unknown;
+  /** `project:role`: who calls, where the world's authenticator asks. */
+  readonly as?: string;
+}
+
+/** A service of its own that is served on a port of its own. */
+export interface ApiWorld extends World {
+  readonly url: string;
+  /** `call('GET /v2/images')`. */
+  call(line: string, call?: Call): Promise<Answer>;
+  /** Stops the server and starts another over the same state. */
+  restart(): Promise<void>;
+}
+
+/** Believes the header `x-test-caller`: `project:role`. */
+export const HEADER_AUTHENTICATION: Authenticator = {
+  authenticate: async (headers) => callerOf(headers.get('x-test-caller') ?? ':'),
+  close: async () => {},
+};
+
+function callerOf(text: string): Caller {
+  const [project = '', role = ''] = text.split(':');
+  const inherited = { admin: ['admin', 'member', 'reader'], member: ['member', 'reader'] }[role] ?? [role];
+  return {
+    ...LOCAL_ADMINISTRATOR,
+    userId: `user-of-${project}`,
+    projectId: project === '' ? null : project,
+    roles: inherited,
+    isAdmin: role === 'admin',
+  };
+}
+
+/** Serves a world; `options` as for `serveImages`. */
+export async function makeApiWorld(options: Partial<ServeOptions> = {}): Promise<ApiWorld> {
+  const world = await makeWorld(await memoryDirectory());
+  const serve = (): Promise<ImageServer> =>
+    serveImages({ configFiles: [world.configFile], environment: {}, port: 0, version: '0', ...options });
+  let server = await serve();
+  return {
+    ...world,
+    get url() {
+      return server.url;
+    },
+    async call(line, call = {}) {
+      const [method = 'GET'] = line.split(' ');
+      const path = line.slice(method.length + 1);
+      return readAnswer(await fetch(`${server.url}${path}`, { method, ...sent(call) }));
+    },
+    async restart() {
+      await server.close();
+      server = await serve();
+    },
+    async remove() {
+      await server.close();
+      await world.remove();
+    },
+  };
+}
+
+function sent({ headers, body, as }: Call): RequestInit {
+  const raw = body instanceof Uint8Array || body instanceof ReadableStream || typeof body === 'string';
+  const type = body === undefined || raw ? {} : { 'content-type': 'application/json' };
+  return {
+    headers: { ...type, ...(as === undefined ? {} : { 'x-test-caller': as }), ...headers },
+    ...(body === undefined ? {} : { body: (raw ? body : JSON.stringify(body)) as BodyInit }),
+    ...(body instanceof ReadableStream ? { duplex: 'half' } : {}),
+  } as RequestInit;
+}
+
+async function readAnswer(response: Response): Promise<Answer> {
+  const text = await response.text();
+  return {
+    status: response.status,
+    headers: response.headers,
+    text,
+    get json() {
+      return JSON.parse(text) as Record<string, unknown>;
+    },
+  };
+}
