@@ -22,7 +22,7 @@ function allows(rule: string, caller: Caller = ANN, target: PolicyTarget = {}): 
   return makePolicy(new Map([['tested', rule]])).policy.allows('tested', caller, target);
 }
 
-function problemsOf(rules: Readonly<Record<string, string>>): readonly (readonly [string?, number?, string?])[] {
+function problemsOf(rules: Readonly<Record<string, string>>): readonly (readonly (string | number | undefined)[])[] {
   try {
     makePolicy(new Map(Object.entries(rules)));
   } catch (error) {
@@ -164,7 +164,7 @@ describe('a bad rule is refused with its name and column', () => {
     [{ a: 'role:x or rule:b', b: 'not rule:a' }, 'a -> b -> a'],
     [{ context_is_admin: 'rule:get_image' }, 'context_is_admin -> get_image -> context_is_admin'],
   ])('rules in a circle: %j', (rules, circle) => {
-    const first = problemsOf(rules).find(([, , message]) => message?.includes(circle));
+    const first = problemsOf(rules).find(([, , message]) => String(message).includes(circle));
     expect(first?.[2]).toBe(`leads in a circle: ${circle}`);
   });
 
