@@ -4,19 +4,25 @@ export async function* untilAborted(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array> {
   if (signal === undefined) return yield* bytes;
-  signal.throwIfAborted();
   const iterator = bytes[Symbol.asyncIterator]();
-  const aborted = Promise.withResolvers<never>();
-  aborted.promise.catch(() => {});
-  const abort = (): void => aborted.reject(signal.reason);
+  // One rejection for each wait: a promise that outlives them all would keep something of each.
+  let stopWaiting: ((reason: unknown) => void) | undefined;
+  const abort = (): void => stopWaiting?.(signal.reason);
+  const next = (): Promise<IteratorResult<Uint8Array>> => {
+    signal.throwIfAborted();
+    const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<Uint8Array>>();
+    stopWaiting = reject;
+    iterator.next().then(resolve, reject);
+    return promise;
+  };
   signal.addEventListener('abort', abort, { once: true });
   let ended = false;
   try {
     for (;;) {
-      const next = await Promise.race([iterator.next(), aborted.promise]);
-      ended = next.done === true;
-      if (next.done === true) return;
-      yield next.value;
+      const { done, value } = await next();
+      ended = done === true;
+      if (done === true) return;
+      yield value;
     }
   } finally {
     signal.removeEventListener('abort', abort);

@@ -68,10 +68,10 @@ export function fileStore(options: FileStoreOptions): ImageStore {
       const names = directories.map(({ path }) => blobNamesIn(path, imageId));
       return [...new Set((await Promise.all(names).catch(fault('its directory cannot be read'))).flat())];
     },
-    discardUnfinished: (imageId) =>
-      removeUnfinished(options, (unfinished) => unfinished === requireImageId(imageId)).catch(
-        fault('residue cannot be removed'),
-      ),
+    async discardUnfinished(imageId) {
+      requireImageId(imageId);
+      await removeUnfinished(options, (unfinished) => unfinished === imageId).catch(fault('residue cannot be removed'));
+    },
     clearLeftovers: (kept) =>
       removeUnfinished(options, (imageId) => kept?.images.includes(imageId) !== true, kept).catch(
         fault('residue cannot be removed'),
@@ -89,11 +89,11 @@ interface NamedContent {
   readonly transfer: TransferOptions;
 }
 
-/** The first directory that has room takes it; a stream can be read only once, so that no other is tried once it flows. */
+/** The first directory that has room takes it; a stream can be read only once, so that no other is tried after it has begun. */
 async function putSomewhere(options: FileStoreOptions, { name, content, transfer }: NamedContent): Promise<number> {
   const { copy, marginBytes = 0, layout = 'flat' } = options;
-  let flowing = false;
-  const once = 'path' in content ? content : { ...content, bytes: watched(content.bytes, () => (flowing = true)) };
+  let begun = false;
+  const once = 'path' in content ? content : { ...content, bytes: watched(content.bytes, () => (begun = true)) };
   let full: unknown;
   for (const { path: directory } of await byPreference(options.directories)) {
     const temporary = join(directory, `${unfinishedPrefix(options)}${name}`);
@@ -101,7 +101,7 @@ async function putSomewhere(options: FileStoreOptions, { name, content, transfer
     try {
       return await bringIn({ content: once, directory, temporary, path, marginBytes, copy, transfer });
     } catch (error) {
-      if (flowing || !isFull(error)) throw error;
+      if (begun || !isFull(error)) throw error;
       full ??= error;
     }
   }

@@ -1,0 +1,219 @@
+import { CreateBucketCommand, DeleteObjectCommand, HeadObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
+import { blobName, parseBlobName, refuseLocation, requireImageId } from '../blob-name.ts';
+import type { BlobContent, BlobOwner, ImageStore, StoredBlob, TransferOptions } from '../store.ts';
+import { StoreError } from '../store.ts';
+import type { S3Connection } from './client.ts';
+import { s3Client } from './client.ts';
+import { faultName, isUploadGone, s3Fault } from './fault.ts';
+import { partReader, partSizes } from './parts.ts';
+import { readObject } from './read-object.ts';
+import type { S3Place, UnfinishedUpload, UploadTarget } from './unfinished.ts';
+import { abortUpload, unfinishedUploads } from './unfinished.ts';
+import type { Upload } from './upload.ts';
+import { beginUpload, putWhole, sendParts } from './upload.ts';
+
+/** What a store on an S3 server is made of. */
+export interface S3StoreOptions {
+  readonly id: string;
+  readonly connection: S3Connection;
+  readonly bucket: string;
+  /** Make the bucket when it is missing and something is put. */
+  readonly createBucket: boolean;
+  /** Contents from this size on are sent in parts. Bytes. */
+  readonly multipartFromBytes: number;
+  /** The size of a part, at least 5 MiB; larger where the content would have too many of them. */
+  readonly partBytes: number;
+  /** Parts on their way at the same time. */
+  readonly lanes: number;
+  /** The folder of this installation: others may share the bucket. A UUID. */
+  readonly instanceId: string;
+}
+
+/**
+ * A store in a bucket. A blob is the object `<installation>/<image id>.<epoch>`. Large contents are sent in parts; an
+ * upload that was cut off is taken up by the next put for the same image.
+ */
+export function s3Store(options: S3StoreOptions): ImageStore {
+  const { id, bucket } = options;
+  const folder = `${requireImageId(options.instanceId)}/`;
+  const place: S3Place = { client: s3Client(options.connection), bucket };
+  const asked = async <T>(doing: string, work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      throw s3Fault(id, doing, error);
+    }
+  };
+  return {
+    id,
+    type: 's3',
+    readOnly: false,
+    put: (owner, content, transfer = {}) => put({ options, place, folder }, { owner, content, transfer }),
+    read: (location, range, signal) => readObject({ id, place, key: checkedKey(location) }, range, signal),
+    stat: (location) => asked('the image cannot be read', () => statObject(place, checkedKey(location))),
+    delete: (location) =>
+      asked('the image cannot be removed', async () => {
+        await place.client.send(new DeleteObjectCommand({ Bucket: bucket, Key: checkedKey(location) }));
+      }),
+    blobsOf: (imageId) =>
+      asked('its bucket cannot be read', () => keysOf(place, `${folder}${requireImageId(imageId)}.`)),
+    discardUnfinished: (imageId) =>
+      asked('residue cannot be removed', () => abortAll(place, `${folder}${requireImageId(imageId)}.`, () => true)),
+    clearLeftovers: (kept) =>
+      asked('residue cannot be removed', () =>
+        abortAll(place, folder, ({ key, begunAt }) => {
+          const imageId = parseBlobName(key.slice(folder.length))?.imageId;
+          if (imageId === undefined || kept?.images.includes(imageId) === true) return false;
+          return kept?.since === undefined || begunAt < kept.since;
+        }),
+      ),
+    freeBytes: async () => undefined,
+  };
+}
+
+/** The key that a location is. Throws `missing` for one that is not of our making. */
+function checkedKey(location: string): string {
+  const [folder = '', name = '', ...more] = location.split('/');
+  if (more.length > 0 || parseBlobName(name) === undefined) refuseLocation(location);
+  requireImageId(folder);
+  return location;
+}
+
+async function statObject({ client, bucket }: S3Place, key: string): Promise<StoredBlob> {
+  const head = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
+  return { location: key, sizeBytes: head.ContentLength ?? 0 };
+}
+
+async function keysOf({ client, bucket }: S3Place, prefix: string): Promise<readonly string[]> {
+  const keys: string[] = [];
+  let token: string | undefined;
+  do {
+    const next = token === undefined ? {} : { ContinuationToken: token };
+    const page = await client
+      .send(new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, ...next }))
+      .catch(noBucket);
+    keys.push(...(page?.Contents ?? []).flatMap(({ Key: key }) => (key?.startsWith(prefix) === true ? [key] : [])));
+    token = page?.NextContinuationToken;
+  } while (token !== undefined);
+  return keys;
+}
+
+async function abortAll(place: S3Place, prefix: string, goes: (upload: UnfinishedUpload) => boolean): Promise<void> {
+  const uploads = (await unfinishedUploads(place, prefix).catch(noBucket)) ?? [];
+  for (const upload of uploads) if (goes(upload)) await abortUpload(place, upload);
+}
+
+/** A bucket that is not there yet holds nothing. */
+function noBucket(error: unknown): undefined {
+  if (faultName(error) !== 'NoSuchBucket') throw error;
+  return undefined;
+}
+
+interface Bucket {
+  readonly options: S3StoreOptions;
+  readonly place: S3Place;
+  readonly folder: string;
+}
+
+interface Put {
+  readonly owner: BlobOwner;
+  readonly content: BlobContent;
+  readonly transfer: TransferOptions;
+}
+
+/** What a put has begun on the server, for cleaning up after it. */
+interface Begun {
+  upload?: UploadTarget;
+  object?: string;
+}
+
+async function put(bucket: Bucket, wanted: Put): Promise<StoredBlob> {
+  const { options, place, folder } = bucket;
+  const { content, transfer } = wanted;
+  const key = `${folder}${blobName(wanted.owner)}`;
+  const begun: Begun = {};
+  try {
+    transfer.signal?.throwIfAborted();
+    const stored = await send(bucket, wanted, { key, begun }).catch((error: unknown) => {
+      // An attempt before ours still ran, and has aborted the upload that we took up from it.
+      if (!isUploadGone(error) || begun.upload?.key === key || !('path' in content)) throw error;
+      return send(bucket, wanted, { key, begun });
+    });
+    const { sizeBytes } = await statObject(place, stored.location);
+    if (sizeBytes === stored.sizeBytes) return stored;
+    throw new StoreError('io', `${sizeBytes} bytes arrived in the store instead of ${stored.sizeBytes}`);
+  } catch (error) {
+    const fault = s3Fault(options.id, 'the image could not be stored', error);
+    const stopped = transfer.signal?.aborted === true;
+    const passing = fault instanceof StoreError && fault.code === 'unavailable';
+    await undo(place, begun, { keepParts: 'path' in content && (stopped || passing) }).catch(() => {});
+    throw stopped ? transfer.signal?.reason : fault;
+  }
+}
+
+async function undo(place: S3Place, begun: Begun, { keepParts }: { readonly keepParts: boolean }): Promise<void> {
+  const { object, upload } = begun;
+  if (object !== undefined) {
+    await place.client.send(new DeleteObjectCommand({ Bucket: place.bucket, Key: object }));
+  }
+  if (upload !== undefined && !keepParts) await abortUpload(place, upload);
+}
+
+interface Sending {
+  readonly key: string;
+  readonly begun: Begun;
+}
+
+async function send(bucket: Bucket, wanted: Put, { key, begun }: Sending): Promise<StoredBlob> {
+  const { options, place } = bucket;
+  const { content, transfer } = wanted;
+  const totalBytes = content.sizeBytes;
+  const inParts = totalBytes === undefined || totalBytes >= options.multipartFromBytes;
+  const chunk = inParts ? options.partBytes : Math.max(totalBytes, 1);
+  const sizes = inParts ? partSizes(chunk, totalBytes) : () => chunk + 1;
+  const reader = partReader(content, sizes, transfer.signal);
+  const upload: Upload = { place, reader, lanes: options.lanes, totalBytes, transfer };
+  try {
+    const first = await reader.next();
+    if (first === undefined) throw new Error('assertion failed: every content has a first part');
+    if (first.isLast) {
+      begun.object = key;
+      const sizeBytes = await withBucket(bucket, () => putWhole(upload, key, first));
+      return { location: key, sizeBytes };
+    }
+    const target = (await takenUp(bucket, wanted)) ?? (await withBucket(bucket, () => beginUpload(place, key)));
+    begun.upload = target;
+    begun.object = target.key;
+    return { location: target.key, sizeBytes: await sendParts(upload, target, first) };
+  } finally {
+    await reader.close();
+  }
+}
+
+/**
+ * The newest upload that an earlier attempt for the image has left, if a file is to be put: a stream may be another one
+ * this time. Those left besides it are aborted. Attempts later than ours are not touched.
+ */
+async function takenUp({ place, folder }: Bucket, { owner, content }: Put): Promise<UnfinishedUpload | undefined> {
+  if (!('path' in content)) return undefined;
+  const uploads = (await unfinishedUploads(place, `${folder}${owner.imageId}.`).catch(noBucket)) ?? [];
+  const epochOf = ({ key }: UnfinishedUpload): number => parseBlobName(key.slice(folder.length))?.epoch ?? Infinity;
+  const [newest, ...others] = uploads
+    .filter((upload) => epochOf(upload) <= owner.epoch)
+    .sort((a, b) => epochOf(b) - epochOf(a) || b.begunAt - a.begunAt);
+  for (const other of others) await abortUpload(place, other);
+  return newest;
+}
+
+/** Does the work; where the bucket is missing and may be made, makes it and does the work again. */
+async function withBucket<T>({ options, place }: Bucket, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (faultName(error) !== 'NoSuchBucket' || !options.createBucket) throw error;
+    await place.client.send(new CreateBucketCommand({ Bucket: place.bucket })).catch((failure: unknown) => {
+      if (!faultName(failure).startsWith('BucketAlready')) throw failure;
+    });
+    return work();
+  }
+}
