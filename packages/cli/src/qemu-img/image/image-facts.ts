@@ -55,7 +55,8 @@ export async function imageFacts(image: KnownImage): Promise<ImageFacts> {
     ]),
     clusterSize: WITHOUT_STATE.has(name) ? undefined : clusterSizeOf(info, extents),
     encrypted: info.encryption !== undefined,
-    dirty: WITHOUT_STATE.has(name) ? undefined : info.dirty,
+    // Of the others that can be dirty, qemu-img 7.2 says so only when it checks them.
+    dirty: WITHOUT_STATE.has(name) ? undefined : name === 'qcow2' && info.dirty,
     backing: backingFacts(info, location.path),
     specific: specificFacts(image, info, extents),
   };
