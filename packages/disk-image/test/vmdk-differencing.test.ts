@@ -177,6 +177,12 @@ test.each(ZEROED)('a delta that qemu-img and qemu-io wrote, %s, holds what they 
   expect(holdsGuest(await readGuest(image), await readFile(at('expected.raw')))).toBe(true);
 });
 
+async function rawDisk(bytes: Uint8Array): Promise<DiskImage> {
+  const image = await raw.open?.(memorySource(bytes), { codecs, references: denyReferences });
+  if (image === undefined) throw new Error('raw can be opened');
+  return image;
+}
+
 describe('a disk that is written over a parent', () => {
   /** The base has ones in grains 0 to 9; the source likewise, but for zeros in 3 and 4, sevens in 6 and nines behind its end. */
   const baseGuest = new Uint8Array(30 * GRAIN).fill(1, 0, 10 * GRAIN);
@@ -185,12 +191,6 @@ describe('a disk that is written over a parent', () => {
   wanted.fill(0, 3 * GRAIN, 5 * GRAIN);
   wanted.fill(7, 6 * GRAIN + 4096, 6 * GRAIN + 8192);
   wanted.fill(9, 35 * GRAIN, 36 * GRAIN);
-
-  async function rawDisk(bytes: Uint8Array): Promise<DiskImage> {
-    const image = await raw.open?.(memorySource(bytes), { codecs, references: denyReferences });
-    if (image === undefined) throw new Error('raw can be opened');
-    return image;
-  }
 
   async function overlay(
     base: Uint8Array,
