@@ -126,15 +126,17 @@ export const ROOMS: readonly Room[] = [
     mustNotSay: ['http', 'image id'],
   },
 
-  // The service. `main.ts` builds everything, `server.ts` what listens; `index.ts` is what others may import of the package.
+  // The service. `main.ts` builds everything, `server.ts` what listens, `stores.ts` opens the stores; `index.ts` is what others may import of the package.
   { name: 'main', path: `${SERVICE}/main.ts`, mayImport: ['everything'], mustNotSay: [] },
+  { name: 'stores', path: `${SERVICE}/stores.ts`, mayImport: ['config', 'staging', 'store'], mustNotSay: [] },
   { name: 'server', path: `${SERVICE}/server.ts`, mayImport: ['everything'], mustNotSay: [] },
   { name: 'entry of the service', path: `${SERVICE}/index.ts`, mayImport: ['everything'], mustNotSay: [] },
   { name: 'flow', path: `${SERVICE}/flow/`, mayImport: [], mustNotSay: ['image', 'format', 'store'] },
+  { name: 'net', path: `${SERVICE}/net/`, mayImport: [], mustNotSay: ['image', 'flow', 'store'] },
   ...['staging', 'store'].map((name): Room => ({
     name,
     path: `${SERVICE}/${name}/`,
-    mayImport: [],
+    mayImport: ['net'],
     mayImportTypesOf: ['disk-image'],
     mustNotSay: ['status', 'flow', 'format'],
   })),

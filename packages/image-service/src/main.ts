@@ -31,11 +31,10 @@ import { nodeImageTools } from './import/node-image-tools.ts';
 import type { ImportParts, ImportSettings } from './import/stage-context.ts';
 import type { ImageService } from './import/service.ts';
 import { imageService } from './import/service.ts';
-import { copyBytes } from './staging/copy.ts';
 import { openStaging } from './staging/staging.ts';
 import type { Staging } from './staging/staging.ts';
-import { fileStore } from './store/file-store.ts';
 import type { ImageStore } from './store/store.ts';
+import { openStores } from './stores.ts';
 
 type Tables = CatalogTables & JournalTables;
 type Tx = Transaction<Tables>;
@@ -151,14 +150,13 @@ function targetOptions(configuration: Configuration): ImportSettings['targetOpti
 async function makeParts(configuration: Configuration, db: Kysely<Tables>, tools: ImageTools): Promise<RawParts> {
   const catalog = await openCatalog(db, Date.now);
   const { instanceId } = catalog;
-  const stores = configuration.stores.map(({ id, datadir }) =>
-    fileStore({ id, directories: [{ path: datadir, weight: 0 }], instanceId, copy: copyBytes }),
-  );
+  const { freeSpaceMargin: marginBytes } = configuration;
+  const stores = await openStores(configuration.stores, { instanceId, marginBytes });
   return {
     catalog,
     journal: databaseJournal(db, Date.now),
-    staging: openStaging({ workDir: configuration.workDir, instanceId, marginBytes: configuration.freeSpaceMargin }),
-    stores: new Map(stores.map((store) => [store.id, store])),
+    staging: openStaging({ workDir: configuration.workDir, instanceId, marginBytes }),
+    stores,
     tools,
     acquireLock: () => acquireEngineLock(`${configuration.databasePath}.lock`),
   };
@@ -203,8 +201,8 @@ function put(raw: RawParts, configuration: Configuration, { log, closeDatabase }
 }
 
 function importSettings(configuration: Configuration): ImportSettings {
-  const storeFormats = configuration.stores.flatMap(({ id, conversionFormat }) =>
-    conversionFormat === undefined ? [] : [[id, conversionFormat] as const],
+  const storeFormats = configuration.stores.flatMap(({ id, outputFormat }) =>
+    outputFormat === undefined ? [] : [[id, outputFormat] as const],
   );
   return {
     diskFormats: configuration.diskFormats,

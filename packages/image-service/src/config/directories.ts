@@ -2,18 +2,20 @@ import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Configuration } from './load.ts';
-import { OPTIONS, STORE_OPTIONS } from './options.ts';
+import { OPTIONS } from './options.ts';
 import type { ConfigurationProblem } from './problem.ts';
 import { ConfigurationError } from './problem.ts';
+import { FILE_STORE_OPTIONS, HTTP_STORE_OPTIONS, S3_STORE_OPTIONS } from './store-options.ts';
+import type { StoreSettings } from './store-settings.ts';
 import { SINGLE_STORE_ID } from './stores.ts';
 
-interface NeededDirectory {
+interface NeededPath {
   readonly section: string;
   readonly option: string;
   readonly path: string;
 }
 
-/** Makes sure that every configured directory is there and can be written. Throws `ConfigurationError` naming each that is not. */
+/** Makes sure that every configured directory is there and can be written, and every file of certificates read. Throws `ConfigurationError` naming each that is not. */
 export async function checkDirectories(configuration: Configuration): Promise<void> {
   const problems: ConfigurationProblem[] = [];
   for (const needed of neededDirectories(configuration)) {
@@ -21,24 +23,40 @@ export async function checkDirectories(configuration: Configuration): Promise<vo
     if (message === undefined) continue;
     problems.push({ section: needed.section, option: needed.option, value: needed.path, message });
   }
+  for (const { section, option, path } of configuration.stores.flatMap(neededCertificates)) {
+    const readable = await access(path, constants.R_OK).then(
+      () => true,
+      () => false,
+    );
+    if (!readable) problems.push({ section, option, value: path, message: 'the file cannot be read' });
+  }
   if (problems.length > 0) throw new ConfigurationError(problems);
 }
 
-function neededDirectories(configuration: Configuration): readonly NeededDirectory[] {
+function neededDirectories(configuration: Configuration): readonly NeededPath[] {
   const multiStore = configuration.enabledBackends !== undefined;
   const needed = [place(multiStore ? OPTIONS.tasksStoreDatadir : OPTIONS.taskWorkDir, configuration.workDir)];
   if (multiStore && configuration.stagingStoreDatadir !== undefined) {
     needed.push(place(OPTIONS.stagingStoreDatadir, configuration.stagingStoreDatadir));
   }
   for (const store of configuration.stores) {
+    if (store.type !== 'file') continue;
     const section = store.id === SINGLE_STORE_ID && !multiStore ? OPTIONS.singleStoreDatadir.section : store.id;
-    needed.push(place({ section, name: STORE_OPTIONS.datadir.name }, store.datadir));
+    const { datadir, datadirs } = FILE_STORE_OPTIONS;
+    const { name } = store.directories.length === 1 ? datadir : datadirs;
+    for (const { path } of store.directories) needed.push(place({ section, name }, path));
   }
   needed.push(place(OPTIONS.stateDatabase, dirname(configuration.databasePath)));
   return needed;
 }
 
-function place(option: { readonly section: string; readonly name: string }, path: string): NeededDirectory {
+function neededCertificates(store: StoreSettings): readonly NeededPath[] {
+  if (store.type === 'file' || store.cacert === undefined) return [];
+  const { name } = store.type === 's3' ? S3_STORE_OPTIONS.cacert : HTTP_STORE_OPTIONS.caCertificates;
+  return [place({ section: store.id, name }, store.cacert)];
+}
+
+function place(option: { readonly section: string; readonly name: string }, path: string): NeededPath {
   return { section: option.section, option: option.name, path };
 }
 

@@ -163,7 +163,7 @@ state_database = sqlite:/state/state.db
   test('statement 6: without enabled_backends the work directory is [task] work_dir', () => {
     expect(load({ text: '' })).toMatchObject({
       workDir: '/work',
-      stores: [{ id: 'file', datadir: '/images' }],
+      stores: [{ id: 'file', type: 'file', directories: [{ path: '/images', weight: 0 }] }],
       defaultStore: 'file',
     });
   });
@@ -173,8 +173,8 @@ state_database = sqlite:/state/state.db
       workDir: '/tasks',
       defaultStore: 'slow',
       stores: [
-        { id: 'fast', datadir: '/fast', conversionFormat: 'raw' },
-        { id: 'slow', datadir: '/slow', description: 'Spinning' },
+        { id: 'fast', type: 'file', directories: [{ path: '/fast', weight: 0 }], outputFormat: 'raw' },
+        { id: 'slow', type: 'file', directories: [{ path: '/slow', weight: 0 }], description: 'Spinning' },
       ],
     });
   });
@@ -277,7 +277,7 @@ describe('the built-in configuration', () => {
     expect(configuration).toMatchObject({
       conversionFormat: 'raw',
       workDir: '/state/$x/work',
-      stores: [{ id: 'local', datadir: '/state/$x/store' }],
+      stores: [{ id: 'local', type: 'file', directories: [{ path: '/state/$x/store', weight: 0 }] }],
       databasePath: '/state/$x/state.db',
       warnings: [],
     });

@@ -1,22 +1,15 @@
 import { readFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseIni } from './ini.ts';
-import type { OptionDefinition, OptionValues, TargetFormatName } from './options.ts';
+import type { OptionDefinition, OptionValues } from './options.ts';
 import { OPTIONS } from './options.ts';
 import type { ConfigurationProblem } from './problem.ts';
 import { ConfigurationError } from './problem.ts';
+import type { StoreSettings } from './store-settings.ts';
 import { readStores } from './stores.ts';
 import { unknownOptionWarnings } from './unknown.ts';
 import type { ValueReader } from './value-source.ts';
 import { valueReader } from './value-source.ts';
-
-/** One store as configured. */
-export interface StoreSettings {
-  readonly id: string;
-  readonly datadir: string;
-  readonly description?: string;
-  readonly conversionFormat?: TargetFormatName;
-}
 
 /** The whole configuration, checked. */
 export interface Configuration extends OptionValues {

@@ -91,6 +91,13 @@ export const list: OptionType<readonly string[]> = typeFrom('list value', (value
   return inner.split(',').flatMap((item) => (item.trim() === '' ? [] : [item.trim()]));
 });
 
+/** The key repeated, a value each time; empty values are dropped. */
+export const repeatedList: OptionType<readonly string[]> = typeFrom(
+  'multi valued',
+  (value) => value.split('\n').flatMap((item) => (item.trim() === '' ? [] : [item.trim()])),
+  { repeated: true },
+);
+
 /** `key:value,key2:value2`, in order. */
 export const dictionary: OptionType<ReadonlyMap<string, string>> = typeFrom('dict value', (value, refuse) => {
   const entries = new Map<string, string>();

@@ -60,14 +60,8 @@ export interface OptionValues {
   readonly conversionThreads: number;
 }
 
-/** The value of every option in the section of one store. */
-export interface StoreOptionValues {
-  readonly datadir: string | undefined;
-  readonly description: string | undefined;
-  readonly conversionFormat: TargetFormatName | undefined;
-}
-
-type Definitions<Values> = {
+/** The definition of each option of a kind. */
+export type Definitions<Values> = {
   readonly [Key in keyof Values]: OptionDefinition<Exclude<Values[Key], undefined>>;
 };
 
@@ -79,8 +73,8 @@ export const OPTIONS: Definitions<OptionValues> = {
     section: 'DEFAULT',
     name: 'enabled_backends',
     type: dictionary,
-    sample: 'fast:file, archive:file',
-    help: 'The stores as "id:type, ...". Each id has a section of its own. The only type is "file".',
+    sample: 'fast:file, archive:s3',
+    help: 'The stores as "id:type, ...". Each id has a section of its own. Types: file, s3, http (read only).',
   },
   imageSizeCap: {
     section: 'DEFAULT',
@@ -307,7 +301,7 @@ unconverted, with a warning.`,
     name: 'free_space_margin',
     type: size,
     default: '64M',
-    help: 'Bytes that must stay free in the work directory: work that would need more is refused before it starts.',
+    help: 'Bytes that must stay free in the work directory and in stores of files: work that would need more is refused\nbefore it starts.',
   },
   noProgressTimeout: {
     section: 'diskmorph',
@@ -324,34 +318,3 @@ unconverted, with a warning.`,
     help: 'Threads for one conversion; 0 lets the machine decide.',
   },
 };
-
-/** Every option in the section of one store, which bears the store's id. */
-export const STORE_OPTIONS: Definitions<StoreOptionValues> = {
-  datadir: {
-    section: '<store id>',
-    name: 'filesystem_store_datadir',
-    type: path,
-    sample: '/var/lib/glance/images',
-    help: 'The directory of the store.',
-  },
-  description: {
-    section: '<store id>',
-    name: 'store_description',
-    type: text,
-    sample: 'Local disks',
-    help: 'What people see beside the id.',
-  },
-  conversionFormat: {
-    section: '<store id>',
-    name: 'conversion_format',
-    type: choice(TARGET_FORMATS),
-    sample: 'raw',
-    help: 'The format that images for this store are converted to, instead of [taskflow_executor] conversion_format.',
-  },
-};
-
-/** Ids that the service keeps for itself. */
-export const RESERVED_STORES: readonly string[] = ['os_glance_tasks_store', 'os_glance_staging_store'];
-
-/** Types of stores that `enabled_backends` may name; `filesystem` is another name of `file`. */
-export const STORE_TYPES: readonly string[] = ['file', 'filesystem'];

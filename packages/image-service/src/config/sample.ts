@@ -1,10 +1,17 @@
 import type { OptionDefinition } from './options.ts';
-import { OPTIONS, STORE_OPTIONS } from './options.ts';
+import { OPTIONS } from './options.ts';
+import { COMMON_STORE_OPTIONS, FILE_STORE_OPTIONS, HTTP_STORE_OPTIONS, S3_STORE_OPTIONS } from './store-options.ts';
 import { environmentName } from './value-source.ts';
 
 /** The sample configuration file: every option commented out with its default, made from the definitions alone. */
 export function sampleConfiguration(): string {
-  const definitions = [...Object.values(OPTIONS), ...Object.values(STORE_OPTIONS)];
+  const definitions: readonly OptionDefinition<unknown>[] = [
+    ...Object.values(OPTIONS),
+    ...Object.values(COMMON_STORE_OPTIONS),
+    ...Object.values(FILE_STORE_OPTIONS),
+    ...Object.values(S3_STORE_OPTIONS),
+    ...Object.values(HTTP_STORE_OPTIONS),
+  ];
   const sections = [...new Set(definitions.map((definition) => definition.section))];
   return sections
     .map((section) => {

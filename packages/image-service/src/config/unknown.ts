@@ -1,7 +1,8 @@
 import type { IniEntry } from './ini.ts';
-import type { StoreSettings } from './load.ts';
 import { nearestName } from './nearest.ts';
-import { OPTIONS, STORE_OPTIONS } from './options.ts';
+import { OPTIONS } from './options.ts';
+import { STORE_OPTIONS_OF } from './store-options.ts';
+import type { StoreSettings } from './store-settings.ts';
 
 /**
  * One warning for each option that nothing reads, with the nearest known name of its section, and one for each section
@@ -35,6 +36,8 @@ function knownNames(stores: readonly StoreSettings[]): Map<string, readonly stri
     add(option.section, option.name);
     for (const former of option.deprecated ?? []) add(former.section, former.name);
   }
-  for (const store of stores) for (const option of Object.values(STORE_OPTIONS)) add(store.id, option.name);
+  for (const { id, type } of stores) {
+    for (const option of Object.values(STORE_OPTIONS_OF[type] ?? {})) add(id, option.name);
+  }
   return known;
 }

@@ -1,0 +1,59 @@
+import { readFile } from 'node:fs/promises';
+import type { S3StoreSettings, StoreSettings } from './config/store-settings.ts';
+import { copyBytes } from './staging/copy.ts';
+import { fileStore } from './store/file-store.ts';
+import type { ImageStore } from './store/store.ts';
+
+/** What all stores of an installation share. */
+export interface StoreSurroundings {
+  /** The installation's id, a UUID. */
+  readonly instanceId: string;
+  /** Bytes that must stay free in stores of files. */
+  readonly marginBytes: number;
+}
+
+/** Opens the configured stores, by id. What only some kinds need is loaded only for them. */
+export async function openStores(
+  settings: readonly StoreSettings[],
+  surroundings: StoreSurroundings,
+): Promise<ReadonlyMap<string, ImageStore>> {
+  const stores = new Map<string, ImageStore>();
+  for (const each of settings) stores.set(each.id, await openStore(each, surroundings));
+  return stores;
+}
+
+async function openStore(settings: StoreSettings, surroundings: StoreSurroundings): Promise<ImageStore> {
+  const { id, type } = settings;
+  if (type === 'file') {
+    const { directories, layout } = settings;
+    return fileStore({ id, directories, layout, copy: copyBytes, ...surroundings });
+  }
+  if (type === 's3') return openS3Store(settings, surroundings);
+  const { httpStore } = await import('./store/http-store.ts');
+  const { allowedAddresses, idleTimeoutMs, cacert } = settings;
+  return httpStore({ id, allowedAddresses, idleTimeoutMs, ...(await trusted(cacert)) });
+}
+
+async function openS3Store(settings: S3StoreSettings, { instanceId }: StoreSurroundings): Promise<ImageStore> {
+  const { s3Store } = await import('./store/s3/s3-store.ts');
+  const { endpoint, region, accessKey, secretKey, addressing, connectTimeoutMs, idleTimeoutMs, attempts } = settings;
+  const { id, bucket, createBucket, multipartFromBytes, partBytes, lanes, cacert } = settings;
+  const connection = { endpoint, region, accessKey, secretKey, addressing, connectTimeoutMs, idleTimeoutMs, attempts };
+  return s3Store({
+    id,
+    bucket,
+    createBucket,
+    multipartFromBytes,
+    partBytes,
+    lanes,
+    instanceId,
+    connection: { ...connection, connections: S3_CONNECTIONS, ...(await trusted(cacert)) },
+  });
+}
+
+/** Connections of one store at the same time: those of all puts and reads, each with several parts. */
+const S3_CONNECTIONS = 256;
+
+async function trusted(cacert: string | undefined): Promise<{ readonly authorities?: string }> {
+  return cacert === undefined ? {} : { authorities: await readFile(cacert, 'utf8') };
+}
