@@ -130,6 +130,7 @@ export const ROOMS: readonly Room[] = [
   { name: 'main', path: `${SERVICE}/main.ts`, mayImport: ['everything'], mustNotSay: [] },
   { name: 'stores', path: `${SERVICE}/stores.ts`, mayImport: ['config', 'staging', 'store'], mustNotSay: [] },
   { name: 'server', path: `${SERVICE}/server.ts`, mayImport: ['everything'], mustNotSay: [] },
+  { name: 'roads of images', path: `${SERVICE}/image-roads.ts`, mayImport: ['everything'], mustNotSay: [] },
   { name: 'entry of the service', path: `${SERVICE}/index.ts`, mayImport: ['everything'], mustNotSay: [] },
   { name: 'flow', path: `${SERVICE}/flow/`, mayImport: [], mustNotSay: ['image', 'format', 'store'] },
   { name: 'net', path: `${SERVICE}/net/`, mayImport: [], mustNotSay: ['image', 'flow', 'store'] },

@@ -6,7 +6,8 @@ import { noAuthentication } from './auth/caller.ts';
 import { makePolicy } from './auth/policy/policy.ts';
 import type { Configuration } from './config/load.ts';
 import { ConfigurationError } from './config/problem.ts';
-import { removeImage } from './import/removal.ts';
+import type { ImageRoads } from './image-roads.ts';
+import { imageRoads } from './image-roads.ts';
 import type { OpenOptions, WholeService } from './main.ts';
 import { openWholeService } from './main.ts';
 
@@ -42,8 +43,10 @@ export async function serveImages(options: ServeOptions): Promise<ImageServer> {
     const host = options.host ?? whole.configuration.bindHost;
     refuseOpenAddress(host, options);
     const authenticator = options.authenticator ?? noAuthentication();
-    const app = apiServer(apiParts(whole, { options, authenticator }));
+    const roads = imageRoads(whole);
+    const app = apiServer(apiParts(whole, { options, authenticator, roads }));
     await whole.engine.start();
+    await roads.recover();
     const url = await app.listen({ host, port: options.port ?? whole.configuration.bindPort });
     return {
       url,
@@ -76,10 +79,11 @@ function refuseOpenAddress(host: string, { unauthenticated, authenticator }: Ser
 interface Surroundings {
   readonly options: ServeOptions;
   readonly authenticator: Authenticator;
+  readonly roads: ImageRoads;
 }
 
-function apiParts(whole: WholeService, { options, authenticator }: Surroundings): ApiParts {
-  const { parts, engine, configuration } = whole;
+function apiParts(whole: WholeService, { options, authenticator, roads }: Surroundings): ApiParts {
+  const { parts, configuration } = whole;
   const { catalog, stores, log } = parts;
   return {
     catalog,
@@ -87,13 +91,7 @@ function apiParts(whole: WholeService, { options, authenticator }: Surroundings)
     authenticator,
     policy: makePolicy().policy,
     settings: apiSettings(configuration, options.version),
-    removal: {
-      remove: (imageId) =>
-        removeImage(
-          { catalog, stores, log, discardStaged: async () => {}, cancelTask: (id) => engine.cancel(id) },
-          imageId,
-        ),
-    },
+    ...roads,
     unreadiness: async () => {
       try {
         await catalog.images.list({ limit: 1 });

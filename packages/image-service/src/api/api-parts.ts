@@ -1,4 +1,5 @@
 import type { Authenticator, Policy } from '../auth/caller.ts';
+import type { ImageRecord } from '../catalog/image.ts';
 import type { Catalog } from '../catalog/repositories.ts';
 import type { ImageStore } from '../store/store.ts';
 
@@ -32,6 +33,30 @@ export interface ImageRemoval {
   remove(imageId: string): Promise<void>;
 }
 
+/** Data on its way in. */
+export interface DataInCall {
+  readonly imageId: string;
+  readonly bytes: AsyncIterable<Uint8Array>;
+  readonly expectedBytes?: number;
+  readonly store?: string;
+}
+
+/** Data on its way out. */
+export interface OpenedData {
+  readonly sizeBytes: number;
+  read(range?: { readonly offset: number; readonly length: number }): AsyncIterable<Uint8Array>;
+}
+
+/** Moves the data of images. */
+export interface ImageDataRoads {
+  /** Ends with the image `active`, or fails with it as before. */
+  upload(data: DataInCall): Promise<void>;
+  /** Keeps data until it is imported. */
+  stage(data: DataInCall): Promise<void>;
+  /** The data of an image; undefined when it has none. Throws when no store gives it. */
+  open(image: ImageRecord): Promise<OpenedData | undefined>;
+}
+
 /** What the API is put together from. */
 export interface ApiParts {
   readonly catalog: Catalog;
@@ -39,6 +64,7 @@ export interface ApiParts {
   readonly authenticator: Authenticator;
   readonly policy: Policy;
   readonly removal: ImageRemoval;
+  readonly data: ImageDataRoads;
   readonly settings: ApiSettings;
   /** Why the service cannot work now; undefined when it can. */
   readonly unreadiness: () => Promise<string | undefined>;

@@ -5,8 +5,10 @@ import type { ApiParts } from './api-parts.ts';
 import { callId } from './call-id.ts';
 import { healthRoutes } from './health.ts';
 import { errorBody, HttpError, httpErrorOf } from './http-error.ts';
+import { imageDataRoutes } from './image-data.ts';
 import { imageListRoute } from './image-list.ts';
 import { imageRoutes } from './images.ts';
+import { infoRoutes } from './info.ts';
 import { PATCH_TYPES } from './json-patch.ts';
 import { parseJson } from './json-body.ts';
 import { memberRoutes } from './members.ts';
@@ -76,8 +78,10 @@ function addRoutes(app: FastifyInstance, parts: ApiParts): void {
   schemaRoutes(app, parts.settings);
   imageListRoute(app, parts);
   imageRoutes(app, parts);
+  imageDataRoutes(app, parts);
   tagRoutes(app, parts);
   memberRoutes(app, parts);
+  infoRoutes(app, parts);
 }
 
 function addParsers(app: FastifyInstance): void {
@@ -122,6 +126,8 @@ function sendError(parts: ApiParts, { error, request, reply }: Failed): FastifyR
   const told = known ?? new HttpError(500, `An internal error; the log of the service has it as ${request.id}`);
   const { type, text } = errorBody(told, request.headers.accept);
   if (told.status === 415 && request.method === 'PATCH') reply.header('accept-patch', PATCH_TYPES.join(', '));
+  // What is still being sent will not be read.
+  if (!request.raw.complete) reply.header('connection', 'close');
   for (const [name, value] of Object.entries(told.headers)) reply.header(name, value);
   return reply.code(told.status).type(type).send(text);
 }

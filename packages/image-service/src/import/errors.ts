@@ -6,8 +6,15 @@
  * - `not_convertible`: there is no reader for the declared format, or none for what it is.
  * - `invalid_value`: a name or an option that is not known here.
  * - `conflict`: the image is not in the state that an import needs.
+ * - `gone`: the image was deleted, or taken by somebody else, while its data came.
  */
-export type ImportErrorCode = 'format_mismatch' | 'unsafe_image' | 'not_convertible' | 'invalid_value' | 'conflict';
+export type ImportErrorCode =
+  | 'format_mismatch'
+  | 'unsafe_image'
+  | 'not_convertible'
+  | 'invalid_value'
+  | 'conflict'
+  | 'gone';
 
 /** A refusal of the import; the message is fit for users. */
 export class ImportError extends Error {

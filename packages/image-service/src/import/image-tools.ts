@@ -1,4 +1,4 @@
-import type { Verdict } from '@diskmorph/disk-image';
+import type { ByteSource, Verdict } from '@diskmorph/disk-image';
 
 /** An image file and the format it is read as; never guessed from its content. */
 export interface ImageFile {
@@ -43,6 +43,11 @@ export interface ImageTools {
   inspect(
     path: string,
     options: { readonly declared?: string; readonly maxVirtualSize: number; readonly signal?: AbortSignal },
+  ): Promise<Verdict>;
+  /** As `inspect`, of bytes that are no file of this machine. */
+  inspectSource(
+    source: ByteSource,
+    options: { readonly declared?: string; readonly maxVirtualSize: number },
   ): Promise<Verdict>;
   /** Reads tables and writes nothing. */
   forecast(conversion: ToolConversion, work: ToolWork): Promise<ConversionForecast>;

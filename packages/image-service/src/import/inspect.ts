@@ -52,7 +52,8 @@ interface Judgement {
   readonly context: Pick<StepContext, 'warn'>;
 }
 
-function judge(verdict: Verdict, judgement: Judgement): void {
+/** Throws `format_mismatch` or `unsafe_image` for what may not come in; warns of what is doubtful. */
+export function judge(verdict: Verdict, judgement: Judgement): void {
   const { declared, settings, context } = judgement;
   refuseOversize(verdict, settings.maxVirtualSize);
   const mismatch = mismatchOf(verdict, declared);

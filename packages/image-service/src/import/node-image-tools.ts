@@ -1,6 +1,13 @@
 import type { ProgressListener } from '@diskmorph/disk-image';
-import { formats, ImageError } from '@diskmorph/disk-image';
-import { convertFile, inspectFile, planFileConversion, requireFormat, verifyFile } from '@diskmorph/disk-image-node';
+import { formats, ImageError, inspect } from '@diskmorph/disk-image';
+import {
+  convertFile,
+  inspectFile,
+  nodeCodecs,
+  planFileConversion,
+  requireFormat,
+  verifyFile,
+} from '@diskmorph/disk-image-node';
 import type { ImageTools, ToolConversion, ToolWork } from './image-tools.ts';
 
 /** Metadata of a result, above its guest bytes: at most this share of them, and this many bytes. */
@@ -18,6 +25,13 @@ export function nodeImageTools(threads: number | undefined): ImageTools {
         limits: { maxVirtualSize },
         ...(declared === undefined ? {} : { declared }),
         ...(signal === undefined ? {} : { signal }),
+      }),
+    inspectSource: (source, { declared, maxVirtualSize }) =>
+      inspect(source, {
+        codecs: nodeCodecs(),
+        formats,
+        limits: { maxVirtualSize },
+        ...(declared === undefined ? {} : { declared }),
       }),
     async forecast(conversion, work) {
       const plan = await planFileConversion({ ...fileConversion(conversion), ...watched(work, threads) });

@@ -1,9 +1,20 @@
 /**
  * What goes wrong with bytes that are not an image yet. `bad_id`, `bad_source`: refused before anything is touched.
  * `too_large`: more bytes than are accepted. `no_space`: the disk has not the room. `source_changed`: the source was
- * written while it was read. `io`: the operating system failed; `cause` keeps its error.
+ * written while it was read. `stalled`: no byte came for too long. `cut_off`: not as many bytes came as were announced.
+ * `blocked_address`: the address may not be asked. `download_failed`: the other side refused or failed. `io`: the operating system failed; `cause` keeps its error.
  */
-export type StagingErrorCode = 'bad_id' | 'bad_source' | 'too_large' | 'no_space' | 'source_changed' | 'io';
+export type StagingErrorCode =
+  | 'bad_id'
+  | 'bad_source'
+  | 'too_large'
+  | 'no_space'
+  | 'source_changed'
+  | 'stalled'
+  | 'cut_off'
+  | 'blocked_address'
+  | 'download_failed'
+  | 'io';
 
 /** A refusal or failure of staging; the message is fit for users and names no path. */
 export class StagingError extends Error {

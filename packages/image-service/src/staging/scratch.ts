@@ -31,9 +31,13 @@ export interface ScratchSpace {
 /** How often a directory is made anew when its parent, just emptied by another job, was removed in between. */
 const MAX_RACES = 10;
 
-/** Scratch directories under `workDir`, apart from what others keep there: their parent bears the installation's id. */
-export function scratchSpace(workDir: string, instanceId: string): ScratchSpace {
-  const root = pathInside(workDir, `diskmorph-${checkedId(instanceId)}`);
+/**
+ * Scratch directories under `workDir`, apart from what others keep there: their parent bears the installation's id, and
+ * `purpose` where one installation has several.
+ */
+export function scratchSpace(workDir: string, instanceId: string, purpose?: 'uploads'): ScratchSpace {
+  const suffix = purpose === undefined ? '' : `-${purpose}`;
+  const root = pathInside(workDir, `diskmorph-${checkedId(instanceId)}${suffix}`);
   const removeRoot = async (): Promise<void> => {
     // Not empty: other jobs are at work. Not there: nothing to do.
     await rmdir(root).catch(() => {});

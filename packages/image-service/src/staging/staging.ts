@@ -1,7 +1,7 @@
-import { rm, stat } from 'node:fs/promises';
+import { rename, rm, stat } from 'node:fs/promises';
 import type { FileCopy } from './copy.ts';
 import { copyBytes } from './copy.ts';
-import { stagingFault } from './errors.ts';
+import { StagingError, stagingFault } from './errors.ts';
 import type { Digests, HashName, HashWork } from './hash.ts';
 import { hashFile } from './hash.ts';
 import type { ScratchSpace } from './scratch.ts';
@@ -16,6 +16,11 @@ export interface Staging extends ScratchSpace, SpaceLedger {
   /** Copies a file in, flushed, its space promised to `owner` beforehand; see `copyBytes` and `SpaceLedger`. */
   bringIn(owner: string, copy: FileCopy): Promise<{ readonly sizeBytes: number }>;
   hash<Names extends HashName>(path: string, names: readonly Names[], work?: HashWork): Promise<Digests<Names>>;
+  /**
+   * Moves a file of the staging area to a path of the job; a file that was moved there already stays. Throws `io`,
+   * `bad_source` when it is at neither place.
+   */
+  adopt(from: string, to: string): Promise<{ readonly sizeBytes: number }>;
   /** Removes a file or directory; missing means done. */
   discard(path: string): Promise<void>;
 }
@@ -25,8 +30,10 @@ export function openStaging(options: {
   readonly workDir: string;
   readonly instanceId: string;
   readonly marginBytes: number;
+  /** Tells apart what one installation keeps for several purposes. */
+  readonly purpose?: 'uploads';
 }): Staging {
-  const scratch = scratchSpace(options.workDir, options.instanceId);
+  const scratch = scratchSpace(options.workDir, options.instanceId, options.purpose);
   const space = spaceLedger(options.workDir, options.marginBytes);
   return {
     ...scratch,
@@ -40,6 +47,7 @@ export function openStaging(options: {
       return copyBytes(copy);
     },
     hash: hashFile,
+    adopt: adoptFile,
     async discard(path) {
       try {
         await rm(path, { recursive: true, force: true });
@@ -48,4 +56,22 @@ export function openStaging(options: {
       }
     },
   };
+}
+
+async function adoptFile(from: string, to: string): Promise<{ readonly sizeBytes: number }> {
+  const moved = await stat(to).catch(() => undefined);
+  if (moved !== undefined) return { sizeBytes: moved.size };
+  const waiting = await stat(from).catch((error: unknown) => {
+    throw new StagingError('bad_source', 'The staged data is no longer there', error);
+  });
+  try {
+    await rename(from, to);
+  } catch (error) {
+    const acrossDisks = error instanceof Error && 'code' in error && error.code === 'EXDEV';
+    if (!acrossDisks) throw stagingFault('The staged data cannot be moved', error);
+    await copyBytes({ from, to: `${to}.partial` });
+    await rename(`${to}.partial`, to);
+    await rm(from, { force: true });
+  }
+  return { sizeBytes: waiting.size };
 }

@@ -1,0 +1,94 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Readable } from 'node:stream';
+import type { ImageRecord } from '../catalog/image.ts';
+import type { ApiParts } from './api-parts.ts';
+import type { ByteRange } from './byte-range.ts';
+import { parseRange } from './byte-range.ts';
+import { badRequest, HttpError } from './http-error.ts';
+import { imageFor } from './image-access.ts';
+
+const OCTETS = 'application/octet-stream';
+/** The largest body; the configured cap on images is checked while bytes come. */
+const MAX_BODY_BYTES = Number.MAX_SAFE_INTEGER;
+
+/** `/v2/images/{id}/file` and `/v2/images/{id}/stage`: the data of images. */
+export function imageDataRoutes(root: FastifyInstance, parts: ApiParts): void {
+  root.register(async (app) => {
+    app.removeAllContentTypeParsers();
+    app.addContentTypeParser(OCTETS, (_request, payload, done) => done(null, payload));
+    app.addContentTypeParser('*', (_request, _payload, done) =>
+      done(new HttpError(415, `The data of an image is of the type ${OCTETS}`)),
+    );
+    const options = { bodyLimit: MAX_BODY_BYTES };
+    app.put(
+      '/v2/images/:imageId/file',
+      { ...options, config: { summary: 'Give an image its data' } },
+      async (request, reply) => {
+        const image = await imageFor(parts, 'upload_image', request);
+        const store = request.headers['x-image-meta-store'];
+        await parts.data.upload({ ...incoming(request, image), ...(typeof store === 'string' ? { store } : {}) });
+        return reply.code(204).send();
+      },
+    );
+    app.put(
+      '/v2/images/:imageId/stage',
+      { ...options, config: { summary: 'Keep data until it is imported' } },
+      async (request, reply) => {
+        if (!parts.settings.importMethods.includes('glance-direct')) {
+          throw new HttpError(404, 'The import method glance-direct is disabled.');
+        }
+        const image = await imageFor(parts, 'modify_image', request);
+        await parts.data.stage(incoming(request, image));
+        return reply.code(204).send();
+      },
+    );
+    app.get('/v2/images/:imageId/file', { config: { summary: 'Download the data of an image' } }, (request, reply) =>
+      download(parts, request, reply),
+    );
+  });
+}
+
+/** The data in a call, and how much there must be of it. Throws 400, 415. */
+function incoming(
+  request: FastifyRequest,
+  image: ImageRecord,
+): { readonly imageId: string; readonly bytes: AsyncIterable<Uint8Array>; readonly expectedBytes?: number } {
+  const type = request.headers['content-type']?.split(';')[0]?.trim();
+  if (type !== OCTETS) throw new HttpError(415, `The data of an image is of the type ${OCTETS}`);
+  const announced = request.headers['x-openstack-image-size'] ?? request.headers['content-length'];
+  const bytes = request.body instanceof Readable ? request.body : Readable.from([]);
+  if (announced === undefined) return { imageId: image.id, bytes };
+  if (typeof announced !== 'string' || !/^\d{1,15}$/.test(announced))
+    throw badRequest('The size of the image is no number');
+  return { imageId: image.id, bytes, expectedBytes: Number(announced) };
+}
+
+async function download(parts: ApiParts, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const image = await imageFor(parts, 'download_image', request);
+  if (image.status === 'deactivated' && !request.caller.isAdmin) {
+    throw new HttpError(403, 'The requested image has been deactivated. Image data download is forbidden.');
+  }
+  const data = await parts.data.open(image);
+  if (data === undefined) return reply.code(204).send();
+  const range = rangeOf(request, data.sizeBytes);
+  reply.header('accept-ranges', 'bytes').type(OCTETS);
+  if (image.checksum !== null) reply.header('etag', `"${image.checksum}"`);
+  if (range === undefined) {
+    if (image.checksum !== null) reply.header('content-md5', image.checksum);
+    return reply.header('content-length', data.sizeBytes).send(Readable.from(data.read()));
+  }
+  const last = range.offset + range.length - 1;
+  return reply
+    .code(206)
+    .header('content-range', `bytes ${range.offset}-${last}/${data.sizeBytes}`)
+    .header('content-length', range.length)
+    .send(Readable.from(data.read(range)));
+}
+
+function rangeOf(request: FastifyRequest, sizeBytes: number): ByteRange | undefined {
+  const range = parseRange(request.headers.range, sizeBytes);
+  if (range !== 'unsatisfiable') return range;
+  throw new HttpError(416, `The range ${request.headers.range ?? ''} lies outside of the ${sizeBytes} bytes`, {
+    headers: { 'content-range': `bytes */${sizeBytes}` },
+  });
+}

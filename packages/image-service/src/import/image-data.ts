@@ -1,0 +1,174 @@
+import type { ImageRecord } from '../catalog/image.ts';
+import { FAILED_STORES_PROPERTY, IMPORT_TASK_PROPERTY } from '../catalog/image.ts';
+import { changeImage } from '../catalog/repositories.ts';
+import type { IncomingLimits } from '../staging/incoming.ts';
+import { hashedBytes, limitedBytes, receiveFile } from '../staging/incoming.ts';
+import type { Staging } from '../staging/staging.ts';
+import type { ImageStore } from '../store/store.ts';
+import { StoreError } from '../store/store.ts';
+import { IMPORT_ERROR_PROPERTY } from './conclude.ts';
+import { ImportError } from './errors.ts';
+import { judge } from './inspect.ts';
+import type { ImportParts } from './stage-context.ts';
+import { storedSource } from './stored-source.ts';
+
+/** What bringing data in needs. */
+export interface DataParts extends Pick<ImportParts, 'catalog' | 'stores' | 'tools' | 'settings' | 'log'> {
+  /** Where bytes wait for their import, by image. */
+  readonly uploads: Staging;
+}
+
+/** The data of an image as somebody sends it. */
+export interface IncomingData {
+  readonly imageId: string;
+  readonly bytes: AsyncIterable<Uint8Array>;
+  readonly limits: IncomingLimits;
+  /** The store to put it into; the default store when absent. Ignored for staging. */
+  readonly store?: string;
+}
+
+/** Containers whose content is no disk image itself. */
+const WRAPPING_CONTAINERS: readonly string[] = ['ova', 'docker', 'compressed'];
+const STAGED_FILE = 'data';
+
+/**
+ * Puts data straight into a store: the image is `saving`, then `active`, or `queued` again when it fails, with nothing
+ * left. Throws `conflict`, `invalid_value`, `gone` when the image was deleted in between, and what the stages throw.
+ */
+export async function uploadData(parts: DataParts, data: IncomingData): Promise<ImageRecord> {
+  const store = writableStore(parts, data.store);
+  const image = await changeImage(parts.catalog.images, data.imageId, (current) => {
+    refuseUnlessQueued(current);
+    refuseUnlessDescribed(current);
+    return { status: 'saving' };
+  });
+  const placed: { location?: string } = {};
+  try {
+    return await fill(parts, { image, store, data, placed });
+  } catch (error) {
+    await takeBack(parts, { image, store, placed });
+    throw error;
+  }
+}
+
+interface Filling {
+  readonly image: ImageRecord;
+  readonly store: ImageStore;
+  readonly data: IncomingData;
+  readonly placed: { location?: string };
+}
+
+async function fill(parts: DataParts, { image, store, data, placed }: Filling): Promise<ImageRecord> {
+  const hashed = hashedBytes(limitedBytes(data.bytes, data.limits), ['md5', 'sha512']);
+  const { expectedBytes } = data.limits;
+  const { location } = await store.put(
+    { imageId: image.id, epoch: image.revision },
+    { bytes: hashed.bytes, ...(expectedBytes === undefined ? {} : { sizeBytes: expectedBytes }) },
+  );
+  placed.location = location;
+  const { sizeBytes, digests } = hashed.result();
+  const virtualSize = await inspectStored(parts, image, storedSource(store, location, sizeBytes));
+  return changeImage(parts.catalog.images, image.id, (current) => {
+    if (current.status !== 'saving')
+      throw new ImportError('gone', `The image became ${current.status} while its data came`);
+    const { [FAILED_STORES_PROPERTY]: _failed, [IMPORT_ERROR_PROPERTY]: _error, ...properties } = current.properties;
+    return {
+      status: 'active',
+      size: sizeBytes,
+      virtualSize,
+      checksum: digests.md5,
+      osHashAlgo: 'sha512',
+      osHashValue: digests.sha512,
+      locations: [{ store: store.id, location }],
+      properties,
+    };
+  });
+}
+
+/** Gives the size of the guest's disk; null where the content is no disk image. Throws for what may not come in. */
+async function inspectStored(
+  { tools, settings, log }: DataParts,
+  image: ImageRecord,
+  source: ReturnType<typeof storedSource>,
+): Promise<number | null> {
+  if (WRAPPING_CONTAINERS.includes(image.containerFormat ?? '')) return null;
+  const declared = image.diskFormat ?? '';
+  const verdict = await tools.inspectSource(source, { declared, maxVirtualSize: settings.maxVirtualSize });
+  judge(verdict, {
+    declared,
+    mismatchAllowed: !settings.requireFormatMatch,
+    settings,
+    context: { warn: (message) => log(`image ${image.id}: ${message}`) },
+  });
+  return verdict.virtualSize ?? verdict.fileSize;
+}
+
+async function takeBack(parts: DataParts, { image, store, placed }: Omit<Filling, 'data'>): Promise<void> {
+  try {
+    if (placed.location !== undefined) await store.delete(placed.location);
+    else await store.discardUnfinished(image.id);
+    await changeImage(parts.catalog.images, image.id, (current) =>
+      current.status === 'saving' ? { status: 'queued' } : undefined,
+    );
+  } catch (error) {
+    // The next start finds the image still `saving` and does the same.
+    parts.log(`image ${image.id}: what its failed upload left could not be removed: ${String(error)}`);
+  }
+}
+
+/**
+ * Keeps data until it is imported: the image is `uploading`, or `queued` again when it fails. Throws as `uploadData`.
+ */
+export async function stageData(parts: DataParts, data: IncomingData): Promise<void> {
+  const { uploads } = parts;
+  const { imageId, limits } = data;
+  await changeImage(parts.catalog.images, imageId, (current) => {
+    refuseUnlessQueued(current);
+    return { status: 'uploading' };
+  });
+  try {
+    if (limits.expectedBytes !== undefined && limits.expectedBytes <= limits.maxBytes) {
+      await uploads.reserve(imageId, limits.expectedBytes);
+    }
+    const { sizeBytes } = await receiveFile(await stagedPath(uploads, imageId), limitedBytes(data.bytes, limits));
+    await changeImage(parts.catalog.images, imageId, (current) => {
+      if (current.status !== 'uploading') throw new ImportError('gone', `The image became ${current.status} meanwhile`);
+      return { size: sizeBytes };
+    });
+  } catch (error) {
+    await uploads.remove(imageId);
+    await changeImage(parts.catalog.images, imageId, (current) =>
+      current.status === 'uploading' ? { status: 'queued' } : undefined,
+    );
+    throw error;
+  } finally {
+    uploads.release(imageId);
+  }
+}
+
+/** Where the staged data of an image lies, or would lie. */
+export function stagedPath(uploads: Staging, imageId: string): Promise<string> {
+  return uploads.pathOf(imageId, STAGED_FILE);
+}
+
+function refuseUnlessQueued(image: ImageRecord): void {
+  const { status } = image;
+  if (status === 'deleted') throw new ImportError('gone', 'The image was deleted');
+  const lock = image.properties[IMPORT_TASK_PROPERTY];
+  if (status === 'queued' && lock === undefined) return;
+  const why = status === 'queued' ? `is being imported by task ${lock}` : `is ${status}`;
+  throw new ImportError('conflict', `Image ${image.id} ${why}; data can only be given to a queued one`);
+}
+
+function refuseUnlessDescribed({ diskFormat, containerFormat }: ImageRecord): void {
+  if (diskFormat !== null && containerFormat !== null) return;
+  throw new ImportError('invalid_value', 'disk_format and container_format must be set before data is given');
+}
+
+function writableStore({ stores, settings }: DataParts, wanted: string | undefined): ImageStore {
+  const id = wanted ?? settings.defaultStore;
+  const store = stores.get(id);
+  if (store === undefined) throw new ImportError('invalid_value', `There is no store "${id}"`);
+  if (store.readOnly) throw new StoreError('read_only', `Nothing can be put into store "${id}"`);
+  return store;
+}

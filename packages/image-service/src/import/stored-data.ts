@@ -1,0 +1,32 @@
+import type { ImageRecord } from '../catalog/image.ts';
+import type { BlobRange, ImageStore } from '../store/store.ts';
+import { StoreError } from '../store/store.ts';
+
+/** The stored bytes of an image. */
+export interface StoredData {
+  readonly sizeBytes: number;
+  read(range?: BlobRange): AsyncIterable<Uint8Array>;
+}
+
+/**
+ * The data of an image from the first of its stores that has it; undefined when it was never given any. Throws the last
+ * store's error when none has it.
+ */
+export async function openStoredData(
+  stores: ReadonlyMap<string, ImageStore>,
+  image: ImageRecord,
+): Promise<StoredData | undefined> {
+  let failure: unknown;
+  for (const place of image.locations) {
+    const store = stores.get(place.store);
+    if (store === undefined) continue;
+    try {
+      const { sizeBytes } = await store.stat(place.location);
+      return { sizeBytes, read: (range) => store.read(place.location, range) };
+    } catch (error) {
+      failure = error;
+    }
+  }
+  if (image.locations.length === 0) return undefined;
+  throw failure ?? new StoreError('missing', 'No store of this service has the data of the image');
+}

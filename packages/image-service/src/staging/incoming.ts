@@ -1,0 +1,153 @@
+import { createHash } from 'node:crypto';
+import type { FileHandle } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { StagingError, stagingFault } from './errors.ts';
+import type { Digests, HashName } from './hash.ts';
+
+/** What is expected of bytes that somebody sends. */
+export interface IncomingLimits {
+  /** More are refused. */
+  readonly maxBytes: number;
+  /** Milliseconds without a byte after which the sender is given up. */
+  readonly stallMs: number;
+  /** How many there must be, where the sender said it. */
+  readonly expectedBytes?: number;
+}
+
+/**
+ * The bytes as they come, as long as they keep to the limits. Time counts only while the sender is waited for. Throws
+ * `too_large`, `stalled`, `cut_off` (fewer or more bytes than were announced), and what the sender's stream throws.
+ */
+export async function* limitedBytes(
+  bytes: AsyncIterable<Uint8Array>,
+  { maxBytes, stallMs, expectedBytes }: IncomingLimits,
+): AsyncGenerator<Uint8Array> {
+  if (expectedBytes !== undefined && expectedBytes > maxBytes) throw tooLarge(maxBytes);
+  const pieces = bytes[Symbol.asyncIterator]();
+  let done = 0;
+  try {
+    for (;;) {
+      const piece = await withinTime(pieces.next(), stallMs);
+      if (piece.done === true) break;
+      done += piece.value.length;
+      if (done > maxBytes) throw tooLarge(maxBytes);
+      yield piece.value;
+    }
+  } finally {
+    // A sender that is still at it is not waited for.
+    void pieces.return?.().then(undefined, () => {});
+  }
+  if (expectedBytes !== undefined && done !== expectedBytes) {
+    throw new StagingError('cut_off', `${done} bytes arrived instead of ${expectedBytes}`);
+  }
+}
+
+function tooLarge(maxBytes: number): StagingError {
+  return new StagingError('too_large', `At most ${maxBytes} bytes are accepted`);
+}
+
+async function withinTime<T>(next: Promise<T>, stallMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const stalled = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(
+      () => reject(new StagingError('stalled', `No byte arrived for ${stallMs / 1000} seconds`)),
+      stallMs,
+    );
+  });
+  try {
+    return await Promise.race([next, stalled]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Bytes that are counted and hashed as they pass. */
+export interface HashedBytes<Names extends HashName> {
+  readonly bytes: AsyncIterable<Uint8Array>;
+  /** Of everything that has passed; asked for once, at the end. */
+  result(): { readonly sizeBytes: number; readonly digests: Digests<Names> };
+}
+
+/** Lets bytes pass and hashes them. */
+export function hashedBytes<Names extends HashName>(
+  bytes: AsyncIterable<Uint8Array>,
+  names: readonly Names[],
+): HashedBytes<Names> {
+  const hashes = names.map((name) => ({ name, hash: createHash(name) }));
+  let sizeBytes = 0;
+  async function* pass(): AsyncGenerator<Uint8Array> {
+    for await (const piece of bytes) {
+      for (const { hash } of hashes) hash.update(piece);
+      sizeBytes += piece.length;
+      yield piece;
+    }
+  }
+  return {
+    bytes: pass(),
+    result: () => ({
+      sizeBytes,
+      digests: Object.fromEntries(hashes.map(({ name, hash }) => [name, hash.digest('hex')])) as Digests<Names>,
+    }),
+  };
+}
+
+/** Zeros of this length are left as holes. */
+const HOLE_SIZE = 64 * 1024;
+const ZEROS = Buffer.alloc(HOLE_SIZE);
+
+/**
+ * Writes what comes into the file at `path`, which appears under that name only when it is whole and on the disk.
+ * Nothing is left when it fails. Throws what the bytes throw, `no_space`, `io`.
+ */
+export async function receiveFile(
+  path: string,
+  bytes: AsyncIterable<Uint8Array>,
+): Promise<{ readonly sizeBytes: number }> {
+  const partial = `${path}.partial`;
+  try {
+    const file = await open(partial, 'w', 0o600);
+    let sizeBytes: number;
+    try {
+      sizeBytes = await writeAll(file, bytes);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(partial, path);
+    await syncDirectory(dirname(path));
+    return { sizeBytes };
+  } catch (error) {
+    await rm(partial, { force: true }).catch(() => {});
+    throw stagingFault('The bytes could not be kept', error);
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+async function writeAll(file: FileHandle, bytes: AsyncIterable<Uint8Array>): Promise<number> {
+  let offset = 0;
+  for await (const piece of bytes) {
+    for (let start = 0; start < piece.length; start += HOLE_SIZE) {
+      const part = piece.subarray(start, start + HOLE_SIZE);
+      if (ZEROS.compare(part, 0, part.length, 0, part.length) !== 0) await writePart(file, part, offset + start);
+    }
+    offset += piece.length;
+  }
+  await file.truncate(offset);
+  return offset;
+}
+
+async function writePart(file: FileHandle, part: Uint8Array, offset: number): Promise<void> {
+  for (let done = 0; done < part.length;) {
+    const { bytesWritten } = await file.write(part, done, part.length - done, offset + done);
+    done += bytesWritten;
+  }
+}
