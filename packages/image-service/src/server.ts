@@ -1,9 +1,11 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { isLoopback } from './api/address.ts';
 import type { ApiParts, ApiSettings } from './api/api-parts.ts';
 import { apiServer } from './api/server.ts';
+import type { Access } from './auth/access.ts';
+import { AccessError, openAccess } from './auth/access.ts';
 import type { Authenticator } from './auth/caller.ts';
-import { noAuthentication } from './auth/caller.ts';
-import { makePolicy } from './auth/policy/policy.ts';
+import { ACCESS_OPTIONS } from './config/access-options.ts';
 import type { Configuration } from './config/load.ts';
 import { ConfigurationError } from './config/problem.ts';
 import type { ImageRoads } from './image-roads.ts';
@@ -39,12 +41,14 @@ export interface ImageServer {
  */
 export async function serveImages(options: ServeOptions): Promise<ImageServer> {
   const whole = await openWholeService(options);
+  let opened: Access | undefined;
   try {
     const host = options.host ?? whole.configuration.bindHost;
-    refuseOpenAddress(host, options);
-    const authenticator = options.authenticator ?? noAuthentication();
+    const access = await openConfiguredAccess(whole, options);
+    opened = access;
+    refuseOpenAddress(host, access, options);
     const roads = imageRoads(whole);
-    const app = apiServer(apiParts(whole, { options, authenticator, roads }));
+    const app = apiServer(apiParts(whole, { options, access, roads }));
     await whole.engine.start();
     await roads.recover();
     const url = await app.listen({ host, port: options.port ?? whole.configuration.bindPort });
@@ -52,19 +56,34 @@ export async function serveImages(options: ServeOptions): Promise<ImageServer> {
       url,
       async close() {
         await app.close();
-        await authenticator.close();
+        await access.close();
         await whole.service.close();
       },
     };
   } catch (error) {
+    await opened?.close();
     await whole.service.close();
     throw error;
   }
 }
 
+/** Who is calling, and what they may do, as configured. Throws `ConfigurationError` for files that cannot be used. */
+async function openConfiguredAccess({ configuration, parts }: WholeService, options: ServeOptions): Promise<Access> {
+  try {
+    const sleep = async (ms: number): Promise<void> => delay(ms);
+    const access = await openAccess(configuration.access, { log: parts.log, now: Date.now, sleep });
+    const { authenticator } = options;
+    return authenticator === undefined ? access : { ...access, authenticator, asks: 'everybody' };
+  } catch (error) {
+    if (!(error instanceof AccessError)) throw error;
+    const { section, name: option } = ACCESS_OPTIONS[error.setting];
+    throw new ConfigurationError(error.problems.map((message) => ({ section, option, value: error.path, message })));
+  }
+}
+
 /** Without authentication everybody is the administrator: that is for this machine alone. */
-function refuseOpenAddress(host: string, { unauthenticated, authenticator }: ServeOptions): void {
-  if (isLoopback(host) || unauthenticated === 'allow' || authenticator !== undefined) return;
+function refuseOpenAddress(host: string, { asks }: Access, { unauthenticated }: ServeOptions): void {
+  if (isLoopback(host) || unauthenticated === 'allow' || asks === 'everybody') return;
   throw new ConfigurationError([
     {
       section: 'DEFAULT',
@@ -78,18 +97,18 @@ function refuseOpenAddress(host: string, { unauthenticated, authenticator }: Ser
 
 interface Surroundings {
   readonly options: ServeOptions;
-  readonly authenticator: Authenticator;
+  readonly access: Access;
   readonly roads: ImageRoads;
 }
 
-function apiParts(whole: WholeService, { options, authenticator, roads }: Surroundings): ApiParts {
+function apiParts(whole: WholeService, { options, access, roads }: Surroundings): ApiParts {
   const { parts, configuration } = whole;
   const { catalog, stores, log } = parts;
   return {
     catalog,
     stores,
-    authenticator,
-    policy: makePolicy().policy,
+    authenticator: access.authenticator,
+    policy: access.policy,
     settings: apiSettings(configuration, options.version),
     ...roads,
     unreadiness: async () => {

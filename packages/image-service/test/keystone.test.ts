@@ -242,8 +242,8 @@ function endpoint(of: { readonly path: string; readonly interface: string; reado
   };
 }
 
-describe('where tokens are checked', () => {
-  const catalog = (): unknown[] => [
+function catalog(): unknown[] {
+  return [
     { type: 'image', endpoints: [endpoint({ path: '/image', interface: 'internal', region: 'one' })] },
     {
       type: 'identity',
@@ -254,7 +254,9 @@ describe('where tokens are checked', () => {
       ],
     },
   ];
+}
 
+describe('where tokens are checked', () => {
   test.each<[settings: Partial<KeystoneSettings>, path: string]>([
     [{}, '/one/v3/auth/tokens?nocatalog=1'],
     [{ region: 'two' }, '/two/v3/auth/tokens?nocatalog=1'],

@@ -227,7 +227,7 @@ describe('warnings do not stop the start', () => {
       text: '[taskflow_executer]\nconversion_format = raw',
       warning: /section \[taskflow_executer\] is not used; did you mean "taskflow_executor"\?/,
     },
-    { text: '[keystone_authtoken]\na = 1\nb = 2', warning: /^section \[keystone_authtoken\] is not used$/ },
+    { text: '[oslo_middleware]\na = 1\nb = 2', warning: /^section \[oslo_middleware\] is not used$/ },
   ])('$text', ({ text, warning }) => {
     const { warnings } = load({ text });
     expect(warnings).toEqual([expect.stringMatching(warning)]);

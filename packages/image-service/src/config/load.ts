@@ -1,5 +1,8 @@
 import { readFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { AccessConfiguration } from './access.ts';
+import { readAccess } from './access.ts';
+import { ACCESS_OPTIONS } from './access-options.ts';
 import { parseIni } from './ini.ts';
 import type { OptionDefinition, OptionValues } from './options.ts';
 import { OPTIONS } from './options.ts';
@@ -19,6 +22,8 @@ export interface Configuration extends OptionValues {
   readonly workDir: string;
   /** The absolute path behind `stateDatabase`. */
   readonly databasePath: string;
+  /** Who is calling, and what they may do. */
+  readonly access: AccessConfiguration;
   /** Things that do not stop the start: deprecated names, unknown options, options without effect. */
   readonly warnings: readonly string[];
 }
@@ -70,15 +75,19 @@ export function loadConfiguration(sources: ConfigurationSources): Configuration 
   const files = sources.files.map((file) => parseIni(file.text, file.name));
   const entries = files.flatMap((file) => file.entries);
   const given = { entries, environment: sources.environment, overrides: sources.overrides ?? {} };
-  const reader = valueReader(given, Object.values(OPTIONS));
+  const reader = valueReader(given, [...Object.values(OPTIONS), ...Object.values(ACCESS_OPTIONS)]);
   reader.problems.push(...files.flatMap((file) => file.problems));
   const values = readValues(reader, sources);
   const databasePath = readDatabasePath(values, reader);
   const { stores, defaultStore } = readStores(values, reader);
   const workDir = readWorkDir(values, reader);
+  const access = readAccess(
+    reader,
+    sources.files.map((file) => file.name),
+  );
   const warnings = [...reader.warnings, ...unknownOptionWarnings(entries, stores)];
   if (reader.problems.length > 0) throw new ConfigurationError(reader.problems);
-  return { ...values, stores, defaultStore, workDir, databasePath, warnings };
+  return { ...values, stores, defaultStore, workDir, databasePath, access, warnings };
 }
 
 function readValues(reader: ValueReader, sources: ConfigurationSources): OptionValues {

@@ -18,6 +18,8 @@ export interface OptionDefinition<T> {
   readonly help: string;
   /** Former names, still read with a warning. */
   readonly deprecated?: readonly { readonly section: string; readonly name: string }[];
+  /** Its value is never shown. */
+  readonly secret?: true;
   /** Said when the option is set: it is accepted and has no effect. */
   readonly ignored?: string;
 }

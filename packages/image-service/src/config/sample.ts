@@ -1,3 +1,4 @@
+import { ACCESS_OPTIONS } from './access-options.ts';
 import type { OptionDefinition } from './options.ts';
 import { OPTIONS } from './options.ts';
 import { COMMON_STORE_OPTIONS, FILE_STORE_OPTIONS, HTTP_STORE_OPTIONS, S3_STORE_OPTIONS } from './store-options.ts';
@@ -7,6 +8,7 @@ import { environmentName } from './value-source.ts';
 export function sampleConfiguration(): string {
   const definitions: readonly OptionDefinition<unknown>[] = [
     ...Object.values(OPTIONS),
+    ...Object.values(ACCESS_OPTIONS),
     ...Object.values(COMMON_STORE_OPTIONS),
     ...Object.values(FILE_STORE_OPTIONS),
     ...Object.values(S3_STORE_OPTIONS),

@@ -1,3 +1,4 @@
+import { ACCESS_OPTIONS } from './access-options.ts';
 import type { IniEntry } from './ini.ts';
 import { nearestName } from './nearest.ts';
 import { OPTIONS } from './options.ts';
@@ -32,7 +33,7 @@ function knownNames(stores: readonly StoreSettings[]): Map<string, readonly stri
   const add = (section: string, name: string): void => {
     known.set(section, [...(known.get(section) ?? []), name]);
   };
-  for (const option of Object.values(OPTIONS)) {
+  for (const option of [...Object.values(OPTIONS), ...Object.values(ACCESS_OPTIONS)]) {
     add(option.section, option.name);
     for (const former of option.deprecated ?? []) add(former.section, former.name);
   }

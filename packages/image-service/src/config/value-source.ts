@@ -42,7 +42,8 @@ export function valueReader(given: GivenValues, known: readonly OptionDefinition
       const found = findText(given, definition, section, warnings);
       if (found === undefined) return undefined;
       if (definition.ignored !== undefined) warnings.push(`[${section}] ${definition.name} ${definition.ignored}`);
-      const fault = { section, option: definition.name, value: found.text, origin: found.origin };
+      const shown = (value: string): string => (definition.secret === true ? '(not shown)' : value);
+      const fault = { section, option: definition.name, value: shown(found.text), origin: found.origin };
       const text = found.literal
         ? { text: found.text }
         : interpolate(found.text, (group, name) =>
@@ -56,7 +57,7 @@ export function valueReader(given: GivenValues, known: readonly OptionDefinition
       if (parsed.success) return parsed.data;
       const { choices } = definition.type;
       const message = parsed.error.issues.map((issue) => issue.message).join('; ');
-      problems.push({ ...fault, value: text.text, message, ...(choices === undefined ? {} : { choices }) });
+      problems.push({ ...fault, value: shown(text.text), message, ...(choices === undefined ? {} : { choices }) });
       return undefined;
     },
   };

@@ -17,10 +17,15 @@ export class PolicyError extends Error {
     this.name = 'PolicyError';
     this.problems = problems;
   }
+
+  /** Each problem on one line. */
+  get lines(): readonly string[] {
+    return this.problems.map(describePolicyProblem);
+  }
 }
 
 /** The problem on one line: `rule "name", column 7: what is wrong`. */
-export function describePolicyProblem({ rule, column, message }: PolicyProblem): string {
+function describePolicyProblem({ rule, column, message }: PolicyProblem): string {
   if (rule === undefined) return message;
   return `rule "${rule}"${column === undefined ? '' : `, column ${column}`}: ${message}`;
 }
