@@ -134,7 +134,7 @@ export function withUnpacking<T>(
 }
 
 /** For large files that last as long as a command: /tmp is memory on many systems. */
-function temporaryDirectory(): string {
+export function temporaryDirectory(): string {
   const { TMPDIR } = process.env;
   if (TMPDIR !== undefined && TMPDIR !== '') return TMPDIR;
   return existsSync('/var/tmp') ? '/var/tmp' : tmpdir();

@@ -1,6 +1,8 @@
 import { randomFillSync } from 'node:crypto';
-import { readdir, writeFile } from 'node:fs/promises';
-import { beforeAll, beforeEach, expect, test } from 'vitest';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { tarOf } from '../../disk-image/test/tar-archives.ts';
 import type { Finished, Running } from './run-diskmorph.ts';
 import { SAMPLE, startDiskmorph } from './run-diskmorph.ts';
 import { useScratch } from './scratch.ts';
@@ -126,4 +128,57 @@ test('a second process on the same state is told to wait', async () => {
   await running.finished;
   expect(second).toMatchObject({ code: 75, out: '' });
   expect(second.err).toContain('[locked]');
+});
+
+describe('a packed image', () => {
+  interface Shown {
+    readonly image: { readonly checksum: string; readonly virtualSize: number; readonly diskFormat: string };
+  }
+  const importJson = async (...args: readonly string[]): Promise<Shown> =>
+    JSON.parse((await run('import', '--json', ...args)).out);
+  const leftInWork = async (): Promise<readonly string[]> =>
+    (await readdir(scratch.path(`state-${stateNumber}`), { recursive: true })).filter((name) =>
+      /unpack|staged/.test(name),
+    );
+
+  beforeAll(async () => {
+    const qcow2 = await readFile(SAMPLE);
+    await writeFile(scratch.path('sample.qcow2.gz'), gzipSync(qcow2));
+    await writeFile(scratch.path('cut.gz'), gzipSync(qcow2).subarray(0, -100));
+    const files = [
+      { name: 'a.qcow2', content: qcow2 },
+      { name: 'b.txt', content: new Uint8Array(5) },
+    ];
+    await writeFile(scratch.path('two.tar.zst'), zstdCompressSync(tarOf(files)));
+  });
+
+  test.each([
+    { args: ['sample.qcow2.gz'] },
+    { args: ['-f', 'qcow2', 'sample.qcow2.gz'] },
+    { args: ['--entry', 'a.qcow2', 'two.tar.zst'] },
+  ])('$args is imported as the image inside', async ({ args }) => {
+    const plain = await importJson(SAMPLE);
+    const packed = await importJson(...args.slice(0, -1), scratch.path(args.at(-1) ?? ''));
+    expect(packed.image).toMatchObject({ checksum: plain.image.checksum, diskFormat: 'raw', virtualSize: 67108864 });
+    expect(await leftInWork()).toEqual([]);
+  });
+
+  test.each([
+    { args: ['cut.gz'], says: 'truncated' },
+    { args: ['-f', 'qcow2', 'cut.gz'], says: 'truncated' },
+    { args: ['-f', 'vmdk', 'sample.qcow2.gz'], says: 'mismatch' },
+    { args: ['two.tar.zst'], says: '"a.qcow2", "b.txt"' },
+    { args: ['--entry', 'x', SAMPLE], says: 'is no archive' },
+  ])('$args is refused, and nothing is left', async ({ args, says }) => {
+    const file = args.at(-1) ?? '';
+    const failed = await run('import', ...args.slice(0, -1), file.startsWith('/') ? file : scratch.path(file));
+    expect(failed.code).not.toBe(0);
+    expect(failed.err).toContain(says);
+    expect(await leftInWork()).toEqual([]);
+  });
+
+  test('-f raw takes the bytes as they are', async () => {
+    const { image } = await importJson('-f', 'raw', scratch.path('sample.qcow2.gz'));
+    expect(image.virtualSize).toBeLessThan(64 * 1024);
+  });
 });

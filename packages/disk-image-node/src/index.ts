@@ -4,6 +4,7 @@ export { convertFile, planFileConversion } from './convert-file.ts';
 export * from './convert-files.ts';
 export * from './convert-finished.ts';
 export * from './create-file.ts';
+export { extractImage, packedAs } from './extract-image.ts';
 export type { BaseFile } from './target-base.ts';
 export type { LaneChoice } from './lane-count.ts';
 export type { FileWork } from './digest-file.ts';

@@ -174,7 +174,7 @@ function isArchive(kind: WrapperKind): boolean {
 }
 
 /** A file that bears the signature of an image format is that image, whatever else its first bytes look like. */
-async function containerKind(source: ByteSource): Promise<WrapperKind | undefined> {
+export async function containerKind(source: ByteSource): Promise<WrapperKind | undefined> {
   const head = await readBytes(source, 0, Math.min(source.size, PROBE_HEAD_SIZE));
   const tailSize = Math.min(source.size, PROBE_TAIL_SIZE);
   const tail = await readBytes(source, source.size - tailSize, tailSize);

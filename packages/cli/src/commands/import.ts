@@ -7,6 +7,7 @@ import { importProgress } from '../import-progress.ts';
 import { importedText } from '../import-text.ts';
 import { SERVICE_OPTIONS, withService } from '../service-access.ts';
 import { plainText } from '../terminal/text-layout.ts';
+import { ENTRY_OPTION, temporaryDirectory, UNPACK_DIR_OPTION } from '../unpacked-source.ts';
 import { withProgressView } from '../work-options.ts';
 
 /** `diskmorph import`. */
@@ -15,6 +16,7 @@ export const importCommand: Command = {
   summary: 'Bring an image into the store: stage, inspect, convert, verify, store, activate.',
   operands: ['FILE'],
   notes: [
+    'FILE may be packed (gz, xz, zst, bz2, zip, tar, ova): the image inside is imported. -f raw takes the bytes as they are.',
     'The import survives a crash: the same command, or "diskmorph resume", goes on where it was cut off. Ctrl-C cancels it, and everything is undone; a second Ctrl-C leaves it as it is, to be resumed.',
   ],
   options: [
@@ -39,6 +41,12 @@ export const importCommand: Command = {
       summary: 'Store to put it into; the default store when not given',
     },
     { long: 'allow-store-failures', summary: 'Go on when one of several stores fails' },
+    ENTRY_OPTION,
+    {
+      ...UNPACK_DIR_OPTION,
+      summary:
+        'Where the format of a compressed FILE is found out when -f does not say it; $TMPDIR or /var/tmp when it is not given',
+    },
     ...SERVICE_OPTIONS,
     ...PROGRESS_OPTIONS,
     JSON_OPTION,
@@ -93,7 +101,10 @@ function importOptions(given: GivenArguments): ImportOptions {
   const diskFormat = given.text('disk-format');
   const containerFormat = given.text('container-format');
   const conversionFormat = given.text('conversion-format');
+  const entry = given.text(ENTRY_OPTION.long);
+  const directory = given.text(UNPACK_DIR_OPTION.long) ?? temporaryDirectory();
   return {
+    unpack: { directory, ...(entry === undefined ? {} : { entry }) },
     ...(name === undefined ? {} : { name }),
     ...(diskFormat === undefined ? {} : { diskFormat }),
     ...(containerFormat === undefined ? {} : { containerFormat }),

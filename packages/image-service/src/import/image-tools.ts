@@ -49,6 +49,19 @@ export interface ImageTools {
     source: ByteSource,
     options: { readonly declared?: string; readonly maxVirtualSize: number },
   ): Promise<Verdict>;
+  /** True for a file that holds an image in a container. */
+  isPacked(path: string): Promise<boolean>;
+  /** As `inspect`, of the image inside containers; what is unpacked for it lies in the directory meanwhile. */
+  inspectPacked(
+    path: string,
+    options: { readonly entry: string | null; readonly directory: string; readonly maxVirtualSize: number },
+  ): Promise<Verdict>;
+  /** Writes the image inside the container into a file of its own, flushed, of at most so many bytes. */
+  unpack(
+    from: string,
+    to: string,
+    options: { readonly entry: string | null; readonly maxBytes: number } & ToolWork,
+  ): Promise<{ readonly sizeBytes: number }>;
   /** Reads tables and writes nothing. */
   forecast(conversion: ToolConversion, work: ToolWork): Promise<ConversionForecast>;
   /**

@@ -2,8 +2,11 @@ import type { ProgressListener } from '@diskmorph/disk-image';
 import { formats, ImageError, inspect } from '@diskmorph/disk-image';
 import {
   convertFile,
+  extractImage,
   inspectFile,
+  inspectPacked,
   nodeCodecs,
+  packedAs,
   planFileConversion,
   requireFormat,
   verifyFile,
@@ -33,6 +36,18 @@ export function nodeImageTools(threads: number | undefined): ImageTools {
         limits: { maxVirtualSize },
         ...(declared === undefined ? {} : { declared }),
       }),
+    isPacked: async (path) => (await packedAs(path)) !== undefined,
+    inspectPacked: (path, { entry, directory, maxVirtualSize }) =>
+      inspectPacked(path, { limits: { maxVirtualSize }, unwrap: { directory, ...chosen(entry) } }),
+    unpack: (from, to, { entry, maxBytes, signal, onBytes }) =>
+      extractImage(from, to, {
+        ...chosen(entry),
+        limits: { maxOutputBytes: maxBytes },
+        ...(signal === undefined ? {} : { signal }),
+        ...(onBytes === undefined
+          ? {}
+          : { onProgress: ({ consumedBytes, totalBytes }) => onBytes(consumedBytes, totalBytes) }),
+      }),
     async forecast(conversion, work) {
       const plan = await planFileConversion({ ...fileConversion(conversion), ...watched(work, threads) });
       const { virtualSize } = plan.source;
@@ -57,6 +72,10 @@ export function nodeImageTools(threads: number | undefined): ImageTools {
     },
     checkOptions,
   };
+}
+
+function chosen(entry: string | null): { readonly entry?: string } {
+  return entry === null ? {} : { entry };
 }
 
 function fileConversion({ source, target }: ToolConversion): {

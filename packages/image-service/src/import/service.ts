@@ -10,7 +10,7 @@ import type { Engine } from '../flow/engine.ts';
 import type { JobRecord } from '../flow/job.ts';
 import type { Journal } from '../flow/journal.ts';
 import type { JobProgress } from '../flow/progress.ts';
-import { detectDiskFormat } from './detect.ts';
+import { detectDiskFormat, detectPackedFormat } from './detect.ts';
 import { ImportError } from './errors.ts';
 import type { ImportParts } from './stage-context.ts';
 import { submitImport } from './submit.ts';
@@ -33,6 +33,11 @@ export interface ImportOptions {
   readonly diskFormat?: string;
   /** `bare` when absent. */
   readonly containerFormat?: string;
+  /**
+   * Import what lies in a container, when the file is one and was not declared to be raw bytes. `entry` chooses in an
+   * archive; a format that nobody declared is found out in `directory`.
+   */
+  readonly unpack?: { readonly entry?: string; readonly directory: string };
   /** Instead of what the configuration says. */
   readonly conversionFormat?: string;
   /** Ids of stores; the default store when there are none. */
@@ -212,8 +217,10 @@ async function submitOrTakeUp<T>(
 ): Promise<{ readonly task: TaskRecord; readonly resumed: boolean }> {
   const { parts, engine } = service;
   const path = resolve(file);
-  const diskFormat = await declaredFormat(parts, path, options);
-  const taskInput = await describeImport(path, diskFormat, options);
+  const unpack = await packingOf(parts, path, options);
+  const diskFormat = await declaredFormat(parts, path, { ...options, packing: unpack });
+  const packing = unpack === undefined ? {} : { unpack };
+  const taskInput = { ...(await describeImport(path, diskFormat, options)), ...packing };
   const cutOff = await unfinishedTask(service, taskInput);
   if (cutOff !== undefined) return { task: cutOff, resumed: true };
   const task = await submitImport(parts, engine, {
@@ -227,6 +234,7 @@ async function submitOrTakeUp<T>(
       containerFormat: options.containerFormat ?? 'bare',
     },
     importFrom: pathToFileURL(path).href,
+    ...packing,
     ...(options.stores === undefined ? {} : { stores: options.stores }),
     ...(options.allStoresMustSucceed === undefined ? {} : { allStoresMustSucceed: options.allStoresMustSucceed }),
     ...(options.conversionFormat === undefined ? {} : { conversionFormat: options.conversionFormat }),
@@ -234,9 +242,34 @@ async function submitOrTakeUp<T>(
   return { task, resumed: false };
 }
 
-async function declaredFormat<T>(parts: ImportParts<T>, path: string, options: ImportOptions): Promise<string> {
+/** What people declare whose bytes are to be taken as they are. */
+const NEVER_UNPACKED: ReadonlySet<string> = new Set(['raw', 'aki', 'ari', 'ami']);
+
+async function packingOf<T>(
+  { tools }: ImportParts<T>,
+  path: string,
+  { unpack, diskFormat }: ImportOptions,
+): Promise<Packing | undefined> {
+  if (unpack === undefined || NEVER_UNPACKED.has(diskFormat ?? '')) return undefined;
+  if (await tools.isPacked(path)) return { entry: unpack.entry ?? null };
+  if (unpack.entry === undefined) return undefined;
+  throw new ImportError('invalid_value', `The file is no archive, so ${unpack.entry} cannot be chosen from it`);
+}
+
+type Packing = { readonly entry: string | null };
+
+async function declaredFormat<T>(
+  parts: ImportParts<T>,
+  path: string,
+  options: ImportOptions & { readonly packing: Packing | undefined },
+): Promise<string> {
   if (options.imageId !== undefined) return (await parts.catalog.images.get(options.imageId)).diskFormat ?? '';
-  return options.diskFormat ?? detectDiskFormat(parts.tools, path, parts.settings.maxVirtualSize);
+  if (options.diskFormat !== undefined) return options.diskFormat;
+  const { packing, unpack } = options;
+  const { maxVirtualSize } = parts.settings;
+  return packing === undefined || unpack === undefined
+    ? detectDiskFormat(parts.tools, path, maxVirtualSize)
+    : detectPackedFormat(parts.tools, path, { ...packing, directory: unpack.directory, maxVirtualSize });
 }
 
 /** What the task says it was asked for; the same for the same file in the same state and the same options. */

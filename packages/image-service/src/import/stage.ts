@@ -8,10 +8,11 @@ import type { ImportInput, Staged } from './state.ts';
 
 /**
  * Brings the bytes into the scratch directory and the image into the state `importing`. The source is copied, because
- * what is converted must not change on the way.
+ * what is converted must not change on the way; what lies in a container is taken out of the copy.
  */
 export function stageStep<T>(parts: ImportParts<T>, of: StageOf): Step<ImportInput, Staged> {
-  const { staging, settings } = parts;
+  const { staging, settings, tools } = parts;
+  const unpackedPath = (input: ImportInput): Promise<string> => staging.pathOf(of.taskId, `${input.image_id}.unpacked`);
   const stagedPath = (input: ImportInput): Promise<string> => staging.pathOf(of.taskId, `${input.image_id}.staged`);
   return {
     name: stageName('Stage', of),
@@ -23,12 +24,20 @@ export function stageStep<T>(parts: ImportParts<T>, of: StageOf): Step<ImportInp
       try {
         const copied = { from, to: path, maxBytes, signal, onBytes: inPhase('stage', report) };
         const { sizeBytes } = await staging.bringIn(jobId, copied);
-        return { file_path: path, source_path: path, source_size: sizeBytes };
+        const staged = { file_path: path, source_path: path, source_size: sizeBytes };
+        if (input.unpack === undefined) return staged;
+        const { entry } = input.unpack;
+        const unpacked = await unpackedPath(input);
+        await tools.unpack(path, unpacked, { entry, maxBytes, signal, onBytes: inPhase('unpack', report) });
+        return { ...staged, file_path: unpacked };
       } finally {
         staging.release(jobId);
       }
     },
-    revert: async (input) => staging.discard(await stagedPath(input)),
+    async revert(input) {
+      if (input.unpack !== undefined) await staging.discard(await unpackedPath(input));
+      await staging.discard(await stagedPath(input));
+    },
   };
 }
 

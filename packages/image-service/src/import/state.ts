@@ -4,6 +4,8 @@ export type ImportInput = {
   readonly image_id: string;
   /** An absolute path or a file: URL. */
   readonly import_from: string;
+  /** What is imported lies in a container, and is taken out of it; `entry` chooses in an archive. Absent: the file itself. */
+  readonly unpack?: { readonly entry: string | null };
   /** What images are converted to; null: not converted. */
   readonly conversion_format: string | null;
   readonly conversion_options: Readonly<Record<string, string>>;

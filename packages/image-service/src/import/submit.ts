@@ -22,6 +22,8 @@ export interface WantedImport {
   readonly image: (NewImage & { readonly diskFormat: string }) | string;
   /** An absolute path or a file: URL. */
   readonly importFrom: string;
+  /** The image lies in a container, and is to be taken out of it. */
+  readonly unpack?: { readonly entry: string | null };
   /** Ids of stores; the default store when there are none. */
   readonly stores?: readonly string[];
   /** True unless said otherwise. */
@@ -61,6 +63,7 @@ export async function submitImport<T>(
       task_type: wanted.taskType,
       image_id: image.id,
       import_from: wanted.importFrom,
+      ...(wanted.unpack === undefined ? {} : { unpack: wanted.unpack }),
       conversion_format: format,
       conversion_options: format === null ? {} : (settings.targetOptions[format] ?? {}),
       stores,

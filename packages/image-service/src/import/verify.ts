@@ -55,9 +55,10 @@ interface Digests {
 /** The digests of result and source, all at the same time: each is bound by one processor. */
 async function digestsOf<T>({ staging }: ImportParts<T>, input: VerifyInput, context: StepContext): Promise<Digests> {
   const { signal } = context;
-  const parts = reportedTogether(inPhase('hash', context.report), input.converted ? 2 : 1);
+  const isChanged = input.file_path !== input.source_path;
+  const parts = reportedTogether(inPhase('hash', context.report), isChanged ? 2 : 1);
   const result = staging.hash(input.file_path, ['md5', 'sha512'], { signal, onBytes: parts(0) });
-  if (!input.converted) {
+  if (!isChanged) {
     const { md5, sha512 } = await result;
     return { checksum: md5, os_hash_value: sha512, source_hash: sha512 };
   }
