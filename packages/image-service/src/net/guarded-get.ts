@@ -91,8 +91,9 @@ function ask(get: GuardedGet, url: URL): Promise<IncomingMessage> {
     ...(get.signal === undefined ? {} : { signal: get.signal }),
     ...(secure && get.authorities !== undefined ? { ca: get.authorities } : {}),
   };
-  const asking = (secure ? httpsRequest : httpRequest)(url, options, resolve);
-  asking.on('timeout', () => asking.destroy(new GetError('unavailable', 'Nothing came for too long')));
+  let answer: IncomingMessage | undefined;
+  const asking = (secure ? httpsRequest : httpRequest)(url, options, (given) => resolve((answer = given)));
+  asking.on('timeout', () => (answer ?? asking).destroy(new GetError('unavailable', 'Nothing came for too long')));
   asking.on('error', (error) => reject(getFault(get, error)));
   asking.end();
   return promise;
