@@ -1,4 +1,5 @@
 import type { GivenOptions, TargetProfile } from '@diskmorph/disk-image';
+import { DEFAULT_LIMITS } from '@diskmorph/disk-image';
 import type { ConversionChoices, FinishedTarget } from '@diskmorph/disk-image-node';
 import { requireFormat } from '@diskmorph/disk-image-node';
 import { UsageError } from './arguments/command.ts';
@@ -73,6 +74,7 @@ export function conversionChoices(given: GivenArguments): ConversionChoices {
     verify: !given.has('no-verify'),
     digest: !given.has('no-digest'),
     overwrite: given.has('force'),
+    ...(given.all('allow').includes('size-bomb-ratio') ? {} : { maxDataRatio: DEFAULT_LIMITS.maxDataRatio }),
     ...(checkpoint === undefined ? {} : { checkpoint: { path: checkpoint } }),
   };
 }

@@ -130,17 +130,17 @@ test('a second process on the same state is told to wait', async () => {
   expect(second.err).toContain('[locked]');
 });
 
-describe('a packed image', () => {
-  interface Shown {
-    readonly image: { readonly checksum: string; readonly virtualSize: number; readonly diskFormat: string };
-  }
-  const importJson = async (...args: readonly string[]): Promise<Shown> =>
-    JSON.parse((await run('import', '--json', ...args)).out);
-  const leftInWork = async (): Promise<readonly string[]> =>
-    (await readdir(scratch.path(`state-${stateNumber}`), { recursive: true })).filter((name) =>
-      /unpack|staged/.test(name),
-    );
+interface Shown {
+  readonly image: { readonly checksum: string; readonly virtualSize: number; readonly diskFormat: string };
+}
+const importJson = async (...args: readonly string[]): Promise<Shown> =>
+  JSON.parse((await run('import', '--json', ...args)).out);
+const leftInWork = async (): Promise<readonly string[]> =>
+  (await readdir(scratch.path(`state-${stateNumber}`), { recursive: true })).filter((name) =>
+    /unpack|staged/.test(name),
+  );
 
+describe('a packed image', () => {
   beforeAll(async () => {
     const qcow2 = await readFile(SAMPLE);
     await writeFile(scratch.path('sample.qcow2.gz'), gzipSync(qcow2));

@@ -15,6 +15,7 @@ import type {
 } from '@diskmorph/disk-image';
 import { assert, CHECKPOINT_INTERVAL, convert, ImageError, planConversion } from '@diskmorph/disk-image';
 import { checkpointFile, planDigest, removeCheckpoint } from './checkpoint-files.ts';
+import { refuseDataBomb } from './data-ratio.ts';
 import { verifyFile } from './digest-file.ts';
 import { fileRunSpool } from './file-run-spool.ts';
 import { cachedSink, openFileSink } from './file-sink.ts';
@@ -56,6 +57,8 @@ export interface ConversionChoices extends LaneChoice {
   readonly digest?: boolean;
   /** Replace what is at the target; false when absent. */
   readonly overwrite?: boolean;
+  /** Refuse a source that says that it stores so many times more guest bytes than its file takes; no limit when absent. */
+  readonly maxDataRatio?: number;
   /** Which zeros are left out of the targets; when absent, those that fill blocks of 4 KiB. */
   readonly zeroRule?: ZeroRule;
   /**
@@ -111,6 +114,8 @@ export async function convertFiles(request: FilesConversion): Promise<FilesConve
   const startedAt = performance.now();
   return withImages(request, async (images) => {
     const { plan, map } = await makePlan(images, request);
+    const { source: file, maxDataRatio } = request;
+    if (maxDataRatio !== undefined) await refuseDataBomb(plan, { file, image: images.source }, maxDataRatio);
     const paths = finalPaths(request, plan).flat();
     refuseRepeated(paths);
     if (request.overwrite !== true) await refuseExisting(paths);

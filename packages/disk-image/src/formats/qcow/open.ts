@@ -23,6 +23,8 @@ interface QcowTables {
   readonly source: ByteSource;
   readonly header: QcowHeader;
   readonly clusterSize: number;
+  /** For each L2 table its place in the file, 0 for none. */
+  readonly l1: Float64Array;
   readonly l2: RecentTables<FieldReader | undefined>;
 }
 
@@ -33,16 +35,15 @@ export async function openQcow(
   about: { readonly info: ImageInfo; readonly codecs: Codecs },
 ): Promise<DiskImage> {
   const place = { format: 'qcow', structure: 'L1 table', offset: header.l1TableOffset };
-  const l1 = fieldReader(await readBytes(source, header.l1TableOffset, l1Bytes(header)), 'big', place);
   const length = 2 ** header.l2Bits * 8;
-  const offsets = Float64Array.from({ length: l1Bytes(header) / 8 }, (_, index) => Number(l1.bits64(index * 8)));
+  const offsets = readL1(await readBytes(source, header.l1TableOffset, l1Bytes(header)), header);
   const shared = sharedTables(offsets, length / 8);
   if (shared !== undefined) {
     throw new ImageError('corrupt', `${shared} L1 entries name L2 tables that others name too`, place);
   }
   const isHole = holeTest(source);
   const load = async (index: number): Promise<FieldReader | undefined> => {
-    const offset = l1.u64(index * 8, 'L2 table offset');
+    const offset = offsets[index] ?? 0;
     if (offset === 0) return undefined;
     checkInside(source.size, offset, length);
     if (isHole(offset, length)) return undefined;
@@ -53,7 +54,7 @@ export async function openQcow(
     });
   };
   const l2 = recentTables(MAX_TABLES, load);
-  const tables: QcowTables = { source, header, clusterSize: 2 ** header.clusterBits, l2 };
+  const tables: QcowTables = { source, header, clusterSize: 2 ** header.clusterBits, l1: offsets, l2 };
   return mappedImage(source, about.info, qcowMap(tables, about.codecs));
 }
 
@@ -66,7 +67,10 @@ function qcowMap(tables: QcowTables, codecs: Codecs): GuestMap {
       const tableStart = offset - (offset % coverage);
       const limit = Math.min(end, tableStart + coverage);
       const table = await tables.l2.get(tableStart / coverage, signal);
-      if (table === undefined) return { state: 'absent', length: limit - offset };
+      if (table === undefined) {
+        const absent = absentEnd({ l1: tables.l1, coverage }, tableStart / coverage, end);
+        return { state: 'absent', length: absent - offset };
+      }
       return clusterRun(table, clusterSize, { start: offset - tableStart, end: limit - tableStart });
     },
     async readEncoded(offset, into, signal) {
@@ -83,6 +87,32 @@ function qcowMap(tables: QcowTables, codecs: Codecs): GuestMap {
       }
     },
   };
+}
+
+/** The offsets of the L2 tables. Throws `corrupt` for one above 2^53. */
+function readL1(bytes: Uint8Array, header: QcowHeader): Float64Array {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const offsets = new Float64Array(bytes.length / 8);
+  for (let index = 0; index < offsets.length; index++) {
+    const offset = view.getUint32(index * 8) * 2 ** 32 + view.getUint32(index * 8 + 4);
+    if (offset > Number.MAX_SAFE_INTEGER) {
+      const place = { format: 'qcow', structure: 'L1 table', offset: header.l1TableOffset + index * 8 };
+      throw new ImageError('corrupt', `L2 table offset is ${offset}, larger than any possible file`, place);
+    }
+    offsets[index] = offset;
+  }
+  return offsets;
+}
+
+/** Where the guest bytes end that have no L2 table from entry `index` on, at most `end`. */
+function absentEnd(
+  { l1, coverage }: { readonly l1: Float64Array; readonly coverage: number },
+  index: number,
+  end: number,
+): number {
+  let next = index + 1;
+  while (next < l1.length && next * coverage < end && l1[next] === 0) next++;
+  return Math.min(end, next * coverage);
 }
 
 /** The run from `start` on, both counted from the first byte that the table covers. */

@@ -69,11 +69,11 @@ export function reportCorruption(
   if (state.findings.length < MAX_CHECK_FINDINGS) state.findings.push({ code, severity: 'unsafe', offset, message });
 }
 
-/** Counts a leaked cluster and names it while there is room. */
-export function reportLeak(state: CheckState, message: string, offset: number): void {
+/** Counts a leaked cluster and names it while there is room. There may be millions, so the message is made when it is needed. */
+export function reportLeak(state: CheckState, message: () => string, offset: number): void {
   state.leaks++;
   if (state.findings.length < MAX_CHECK_FINDINGS) {
-    state.findings.push({ code: 'leaked-cluster', severity: 'warning', offset, message });
+    state.findings.push({ code: 'leaked-cluster', severity: 'warning', offset, message: message() });
   }
 }
 

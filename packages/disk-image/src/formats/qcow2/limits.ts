@@ -59,7 +59,7 @@ export const MAX_CHECKED_BITMAP_BYTES: number = 256 * 2 ** 20;
 /** Most L2 tables that a check tells apart. */
 export const MAX_CHECKED_TABLES: number = 2 ** 22;
 /** Most refcounts that a check compares in blocks that other entries of the refcount table name too. */
-export const MAX_SHARED_REFCOUNTS: number = 2 ** 26;
+export const MAX_SHARED_REFCOUNTS: number = 2 ** 24;
 /** Bytes of refcount blocks that a change keeps in memory. */
 export const REFCOUNT_CACHE_SIZE: number = 16 * 2 ** 20;
 /** Most runs of freed clusters that a change remembers, to give their space back at its end. */

@@ -84,13 +84,13 @@ function tooManyShared(offset: number): Error {
 
 function reportDifference(state: CheckState, cluster: number, refcount: number, references: number): void {
   const offset = cluster * state.metadata.geometry.clusterSize;
-  const numbers = `refcount ${refcount}, references ${references}`;
-  if (refcount > references) reportLeak(state, `Cluster ${cluster} is leaked: ${numbers}`, offset);
+  const numbers = (): string => `refcount ${refcount}, references ${references}`;
+  if (refcount > references) reportLeak(state, () => `Cluster ${cluster} is leaked: ${numbers()}`, offset);
   else
     reportCorruption(
       state,
       'refcount-too-low',
-      `Cluster ${cluster} may be overwritten while in use: ${numbers}`,
+      `Cluster ${cluster} may be overwritten while in use: ${numbers()}`,
       offset,
     );
 }
