@@ -1,5 +1,6 @@
 import { randomFillSync } from 'node:crypto';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { tarOf } from '../../disk-image/test/tar-archives.ts';
@@ -175,6 +176,16 @@ describe('a packed image', () => {
     expect(failed.code).not.toBe(0);
     expect(failed.err).toContain(says);
     expect(await leftInWork()).toEqual([]);
+  });
+
+  test('Ctrl-C while its format is found out leaves nothing', async () => {
+    await writeFile(scratch.path('noise.zst'), zstdCompressSync(await readFile(scratch.path('noise.raw'))));
+    await mkdir(scratch.path('unpacked-here'), { recursive: true });
+    const run = start('import', '--unpack-dir', scratch.path('unpacked-here'), scratch.path('noise.zst'));
+    while ((await readdir(scratch.path('unpacked-here'))).length === 0) await nextTurn();
+    run.child.kill('SIGINT');
+    expect((await run.finished).code).toBe(130);
+    expect(await readdir(scratch.path('unpacked-here'))).toEqual([]);
   });
 
   test('-f raw takes the bytes as they are', async () => {

@@ -54,7 +54,12 @@ export interface ImageTools {
   /** As `inspect`, of the image inside containers; what is unpacked for it lies in the directory meanwhile. */
   inspectPacked(
     path: string,
-    options: { readonly entry: string | null; readonly directory: string; readonly maxVirtualSize: number },
+    options: {
+      readonly entry: string | null;
+      readonly directory: string;
+      readonly maxVirtualSize: number;
+      readonly signal?: AbortSignal;
+    },
   ): Promise<Verdict>;
   /** Writes the image inside the container into a file of its own, flushed, of at most so many bytes. */
   unpack(

@@ -37,8 +37,11 @@ export function nodeImageTools(threads: number | undefined): ImageTools {
         ...(declared === undefined ? {} : { declared }),
       }),
     isPacked: async (path) => (await packedAs(path)) !== undefined,
-    inspectPacked: (path, { entry, directory, maxVirtualSize }) =>
-      inspectPacked(path, { limits: { maxVirtualSize }, unwrap: { directory, ...chosen(entry) } }),
+    inspectPacked(path, { entry, directory, maxVirtualSize, signal }) {
+      const cancelled = signal === undefined ? {} : { signal };
+      const unwrap = { directory, ...chosen(entry), ...cancelled };
+      return inspectPacked(path, { limits: { maxVirtualSize }, unwrap, ...cancelled });
+    },
     unpack: (from, to, { entry, maxBytes, signal, onBytes }) =>
       extractImage(from, to, {
         ...chosen(entry),

@@ -265,11 +265,16 @@ async function declaredFormat<T>(
 ): Promise<string> {
   if (options.imageId !== undefined) return (await parts.catalog.images.get(options.imageId)).diskFormat ?? '';
   if (options.diskFormat !== undefined) return options.diskFormat;
-  const { packing, unpack } = options;
+  const { packing, unpack, signal } = options;
   const { maxVirtualSize } = parts.settings;
   return packing === undefined || unpack === undefined
     ? detectDiskFormat(parts.tools, path, maxVirtualSize)
-    : detectPackedFormat(parts.tools, path, { ...packing, directory: unpack.directory, maxVirtualSize });
+    : detectPackedFormat(parts.tools, path, {
+        ...packing,
+        directory: unpack.directory,
+        maxVirtualSize,
+        ...(signal === undefined ? {} : { signal }),
+      });
 }
 
 /** What the task says it was asked for; the same for the same file in the same state and the same options. */
