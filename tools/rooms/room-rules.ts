@@ -175,7 +175,7 @@ export const ROOMS: readonly Room[] = [
     name: 'cli',
     path: 'packages/cli/src/',
     mayImport: ['disk-image', 'disk-image-node'],
-    mayImportFrom: [{ room: 'image-service', files: /(?:service|serve|import|images|tasks|resume)[^/]*\.ts$/ }],
+    mayImportFrom: [{ room: 'image-service', files: /(?:service|serve|token|import|images|tasks|resume)[^/]*\.ts$/ }],
     mustNotSay: ['catalog', 'image id'],
   },
   { name: 'console', path: 'packages/console/src/', mayImport: [], mustNotSay: [] },

@@ -48,6 +48,11 @@ export const commandGroups: readonly { readonly title: string; readonly commands
         load: async () => (await import('./commands/serve.ts')).serveCommand,
       },
       {
+        name: 'token',
+        summary: 'Make a token for callers of the service',
+        load: async () => (await import('./commands/token.ts')).tokenCommand,
+      },
+      {
         name: 'images',
         summary: 'List the images in the store',
         load: async () => (await import('./commands/images.ts')).imagesCommand,

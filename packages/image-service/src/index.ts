@@ -2,6 +2,9 @@ export type { Authenticator, Caller, CallHeaders, Policy, PolicyTarget } from '.
 export { noAuthentication } from './auth/caller.ts';
 export { AuthError } from './auth/errors.ts';
 export { makePolicy } from './auth/policy/policy.ts';
+export type { TokenHolder } from './auth/tokens/issue-token.ts';
+export { issueToken } from './auth/tokens/issue-token.ts';
+export { TokenFileError } from './auth/tokens/token-file.ts';
 export { knowsOfImage } from './auth/visibility.ts';
 export { CatalogError } from './catalog/errors.ts';
 export type { ImageLocation, ImageRecord, ImageStatus } from './catalog/image.ts';

@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Caller, PolicyTarget } from '../caller.ts';
 import { LOCAL_ADMINISTRATOR } from '../caller.ts';
@@ -180,4 +182,11 @@ describe('who knows of an image', () => {
   test('everybody, where nobody owns it', () => {
     expect(whoKnows('private', null)).toBe(EVERYBODY);
   });
+});
+
+test('docs/policy.md has every rule with its default', async () => {
+  const text = await readFile(join(import.meta.dirname, '../../../../../docs/policy.md'), 'utf8');
+  for (const { name, rule } of DEFAULT_RULES) {
+    expect(text).toContain(`| \`${name}\` | ${rule === '' ? '(everybody)' : `\`${rule}\``} |`);
+  }
 });

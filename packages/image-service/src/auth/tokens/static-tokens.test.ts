@@ -61,6 +61,24 @@ describe('a static token', () => {
   });
 
   test.each([
+    [['admin'], ['admin', 'member', 'reader']],
+    [['Member'], ['member', 'reader']],
+    [
+      ['reader', 'constructor'],
+      ['reader', 'constructor'],
+    ],
+    [
+      ['service', 'reader'],
+      ['service', 'reader'],
+    ],
+    [[], []],
+  ])('with the roles %j has %j', async (roles, all) => {
+    const { token, entry } = made({ roles });
+    await addToTokenFile(path, entry);
+    expect((await (await open()).authenticate(withToken(token))).roles).toEqual(all);
+  });
+
+  test.each([
     ['no token', (): string => '', 'A token is needed in X-Auth-Token'],
     ['another text', (): string => 'secret', 'The token is not known'],
     ['the token of nobody', (): string => made().token, 'The token is not known'],
@@ -172,6 +190,14 @@ describe('the token file', () => {
   ])('an entry with %j is refused', (change, message) => {
     expect(() => parseTokenFile(stringify([{ ...made().entry, ...change }]))).toThrow(message);
   });
+
+  test.each(['000000000000', '123456789012', '1234567890e1'])(
+    'keeps an id that looks like a number: %s',
+    async (id) => {
+      await addToTokenFile(path, made({ id }).entry);
+      expect([...(await readTokenFile(path)).keys()]).toEqual([id]);
+    },
+  );
 
   test('with an id twice is refused', () => {
     const { entry } = made();

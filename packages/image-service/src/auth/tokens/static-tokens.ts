@@ -49,6 +49,18 @@ export async function staticTokens(settings: StaticTokenSettings): Promise<Stati
   };
 }
 
+/** Each role and the one that it brings with it, as in a Keystone that was set up by its own bootstrap. */
+const IMPLIED: ReadonlyMap<string, readonly string[]> = new Map([
+  ['admin', ['member', 'reader']],
+  ['member', ['reader']],
+]);
+
+function withImplied(given: readonly string[]): readonly string[] {
+  const roles = new Set(given.map((role) => role.toLowerCase()));
+  for (const role of roles) for (const implied of IMPLIED.get(role) ?? []) roles.add(implied);
+  return [...roles];
+}
+
 function callerOf(entry: TokenEntry, expiresAt: number | null): Caller {
   const domainId = entry.domain_id ?? 'default';
   return {
@@ -59,7 +71,7 @@ function callerOf(entry: TokenEntry, expiresAt: number | null): Caller {
     projectId: entry.project_id,
     projectName: entry.project_name ?? entry.project_id,
     projectDomainId: entry.project_id === null ? null : domainId,
-    roles: entry.roles.map((role) => role.toLowerCase()),
+    roles: withImplied(entry.roles),
     isAdmin: false,
     expiresAt,
   };
