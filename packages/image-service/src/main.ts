@@ -24,6 +24,8 @@ import { JOURNAL_MIGRATIONS } from './flow/journal-tables.ts';
 import type { EngineLock } from './flow/lock.ts';
 import { acquireEngineLock } from './flow/lock.ts';
 import { warnOnce } from './import/convert.ts';
+import type { Download, DownloadRules } from './staging/download.ts';
+import { webDownload } from './staging/download.ts';
 import { describeFailure, isPassingFailure } from './import/failure.ts';
 import { IMPORT_FLOW, importFlow } from './import/flow.ts';
 import type { ImageTools } from './import/image-tools.ts';
@@ -44,6 +46,8 @@ export interface RawParts {
   readonly catalog: Catalog<Tx>;
   readonly journal: Journal<Tx>;
   readonly staging: Staging;
+  readonly uploads: Staging;
+  readonly download: Download;
   readonly stores: ReadonlyMap<string, ImageStore>;
   readonly tools: ImageTools;
   readonly acquireLock: () => EngineLock;
@@ -156,6 +160,13 @@ async function makeParts(configuration: Configuration, db: Kysely<Tables>, tools
     catalog,
     journal: databaseJournal(db, Date.now),
     staging: openStaging({ workDir: configuration.workDir, instanceId, marginBytes }),
+    uploads: openStaging({
+      workDir: configuration.stagingStoreDatadir ?? configuration.workDir,
+      instanceId,
+      marginBytes,
+      purpose: 'uploads',
+    }),
+    download: webDownload(downloadRules(configuration)),
     stores,
     tools,
     acquireLock: () => acquireEngineLock(`${configuration.databasePath}.lock`),
@@ -200,6 +211,16 @@ function put(raw: RawParts, configuration: Configuration, { log, closeDatabase }
   return { service, parts, engine, journal, configuration };
 }
 
+function downloadRules(configuration: Configuration): DownloadRules {
+  return {
+    schemes: { allowed: configuration.allowedSchemes, refused: configuration.disallowedSchemes },
+    hosts: { allowed: configuration.allowedHosts, refused: configuration.disallowedHosts },
+    ports: { allowed: configuration.allowedPorts, refused: configuration.disallowedPorts },
+    openedAddresses: configuration.allowedAddresses,
+    stallMs: configuration.uploadStallTimeout * 1000,
+  };
+}
+
 function importSettings(configuration: Configuration): ImportSettings {
   const storeFormats = configuration.stores.flatMap(({ id, outputFormat }) =>
     outputFormat === undefined ? [] : [[id, outputFormat] as const],
@@ -212,7 +233,9 @@ function importSettings(configuration: Configuration): ImportSettings {
     maxImageSize: configuration.imageSizeCap,
     maxVirtualSize: configuration.maxVirtualSize,
     conversionFormat: configuration.conversionFormat,
-    outputFormat: configuration.outputFormat,
+    outputFormat: configuration.imageImportPlugins.includes('image_conversion')
+      ? configuration.outputFormat
+      : undefined,
     targetOptions: targetOptions(configuration),
     storeFormats: Object.fromEntries(storeFormats),
     defaultStore: configuration.defaultStore,

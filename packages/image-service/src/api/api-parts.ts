@@ -1,6 +1,7 @@
 import type { Authenticator, Policy } from '../auth/caller.ts';
-import type { ImageRecord } from '../catalog/image.ts';
+import type { ImageRecord, NewImage } from '../catalog/image.ts';
 import type { Catalog } from '../catalog/repositories.ts';
+import type { TaskDocument, TaskRecord } from '../catalog/task.ts';
 import type { ImageStore } from '../store/store.ts';
 
 /** What the API may be used for and up to where, as configured. */
@@ -57,6 +58,61 @@ export interface ImageDataRoads {
   open(image: ImageRecord): Promise<OpenedData | undefined>;
 }
 
+/** An import that a caller asks for. */
+export interface ImportCall {
+  readonly image: ImageRecord;
+  readonly method: 'glance-direct' | 'web-download';
+  /** For `web-download`. */
+  readonly uri: string | undefined;
+  /** Ids of stores; the default store when there are none. */
+  readonly stores: readonly string[];
+  readonly allStoresMustSucceed: boolean;
+  readonly asker: Asker;
+  /** What the task says it was asked for. */
+  readonly taskInput: TaskDocument;
+}
+
+/** Who asked for a task, and by which call. */
+export interface Asker {
+  readonly owner: string | null;
+  readonly userId: string | null;
+  readonly requestId: string;
+  readonly roles: readonly string[];
+}
+
+/** An image that is to be made and imported by one task. */
+export interface ImportTaskCall {
+  readonly uri: string;
+  readonly image: NewImage & { readonly diskFormat: string };
+  readonly asker: Asker;
+  readonly taskInput: TaskDocument;
+}
+
+/** How far a task is. */
+export interface TaskProgress {
+  readonly stage: string;
+  readonly phase: string;
+  readonly doneBytes: number;
+  readonly totalBytes: number | null;
+  readonly percent: number | null;
+  readonly bytesPerSecond: number | null;
+  readonly etaSeconds: number | null;
+}
+
+/** Imports and their tasks. */
+export interface ImportRoads {
+  /** Throws what refuses the import before it begins. */
+  submit(call: ImportCall): Promise<TaskRecord>;
+  submitTask(call: ImportTaskCall): Promise<TaskRecord>;
+  cancel(taskId: string): Promise<void>;
+  /** Null while nothing is known. */
+  progress(taskId: string): Promise<TaskProgress | null>;
+  /** Calls `listener` at every report of a running task, until the returned function is called. */
+  onProgress(taskId: string, listener: (progress: TaskProgress) => void): () => void;
+  /** Settles when the task has ended, or the service stops. */
+  ended(taskId: string): Promise<void>;
+}
+
 /** What the API is put together from. */
 export interface ApiParts {
   readonly catalog: Catalog;
@@ -65,6 +121,7 @@ export interface ApiParts {
   readonly policy: Policy;
   readonly removal: ImageRemoval;
   readonly data: ImageDataRoads;
+  readonly imports: ImportRoads;
   readonly settings: ApiSettings;
   /** Why the service cannot work now; undefined when it can. */
   readonly unreadiness: () => Promise<string | undefined>;

@@ -8,6 +8,10 @@ import { errorBody, HttpError, httpErrorOf } from './http-error.ts';
 import { imageDataRoutes } from './image-data.ts';
 import { imageListRoute } from './image-list.ts';
 import { imageRoutes } from './images.ts';
+import { importRoute } from './import.ts';
+import { actionRoutes } from './actions.ts';
+import { taskRoutes } from './tasks.ts';
+import { taskEventsRoute } from './task-events.ts';
 import { infoRoutes } from './info.ts';
 import { PATCH_TYPES } from './json-patch.ts';
 import { parseJson } from './json-body.ts';
@@ -81,6 +85,10 @@ function addRoutes(app: FastifyInstance, parts: ApiParts): void {
   imageDataRoutes(app, parts);
   tagRoutes(app, parts);
   memberRoutes(app, parts);
+  importRoute(app, parts);
+  taskRoutes(app, parts);
+  taskEventsRoute(app, parts);
+  actionRoutes(app, parts);
   infoRoutes(app, parts);
 }
 

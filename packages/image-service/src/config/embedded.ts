@@ -55,6 +55,9 @@ filesystem_store_datadir = ${at('staging')}
 [taskflow_executor]
 conversion_format = raw
 
+[image_import_opts]
+image_import_plugins = [image_conversion]
+
 [diskmorph]
 state_database = sqlite:${at('state.db')}
 `;

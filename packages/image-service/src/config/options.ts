@@ -38,6 +38,16 @@ export interface OptionValues {
   readonly imageMemberQuota: number;
   readonly enabledImportMethods: readonly string[];
   readonly uploadStallTimeout: number;
+  readonly imageImportPlugins: readonly string[];
+  readonly injectProperties: ReadonlyMap<string, string>;
+  readonly ignoreUserRoles: readonly string[];
+  readonly allowedSchemes: readonly string[];
+  readonly disallowedSchemes: readonly string[];
+  readonly allowedHosts: readonly string[];
+  readonly disallowedHosts: readonly string[];
+  readonly allowedPorts: readonly string[];
+  readonly disallowedPorts: readonly string[];
+  readonly allowedAddresses: readonly string[];
   readonly taskWorkDir: string | undefined;
   readonly taskTimeToLive: number;
   readonly conversionFormat: TargetFormatName | undefined;
@@ -154,6 +164,78 @@ export const OPTIONS: Definitions<OptionValues> = {
     type: integer({ min: 1, max: 2_000_000 }),
     default: '60',
     help: 'Seconds without a byte after which an upload is given up.',
+  },
+  imageImportPlugins: {
+    section: 'image_import_opts',
+    name: 'image_import_plugins',
+    type: list,
+    default: '',
+    sample: '[image_conversion]',
+    help: 'What happens to images imported by POST /v2/images/ID/import: inject_image_metadata, image_conversion.',
+  },
+  injectProperties: {
+    section: 'inject_metadata_properties',
+    name: 'inject',
+    type: dictionary,
+    default: '',
+    sample: 'managed_by:images',
+    help: 'Properties that inject_image_metadata gives to every imported image.',
+  },
+  ignoreUserRoles: {
+    section: 'inject_metadata_properties',
+    name: 'ignore_user_roles',
+    type: list,
+    default: 'admin',
+    help: 'Callers with one of these roles import without injected properties.',
+  },
+  allowedSchemes: {
+    section: 'import_filtering_opts',
+    name: 'allowed_import_schemes',
+    type: list,
+    default: '[http,https]',
+    help: 'Schemes of the URLs that web-download may read.',
+  },
+  disallowedSchemes: {
+    section: 'import_filtering_opts',
+    name: 'disallowed_import_schemes',
+    type: list,
+    default: '',
+    help: 'Schemes that it may not read; counts only when no allowed ones are named.',
+  },
+  allowedHosts: {
+    section: 'import_filtering_opts',
+    name: 'allowed_import_hosts',
+    type: list,
+    default: '',
+    help: 'Hosts that web-download may read from; any public one when empty.',
+  },
+  disallowedHosts: {
+    section: 'import_filtering_opts',
+    name: 'disallowed_import_hosts',
+    type: list,
+    default: '',
+    help: 'Hosts that it may not read from; counts only when no allowed ones are named.',
+  },
+  allowedPorts: {
+    section: 'import_filtering_opts',
+    name: 'allowed_import_ports',
+    type: list,
+    default: '[80,443]',
+    help: 'Ports that web-download may read from.',
+  },
+  disallowedPorts: {
+    section: 'import_filtering_opts',
+    name: 'disallowed_import_ports',
+    type: list,
+    default: '',
+    help: 'Ports that it may not read from; counts only when no allowed ones are named.',
+  },
+  allowedAddresses: {
+    section: 'import_filtering_opts',
+    name: 'allowed_import_addresses',
+    type: list,
+    default: '',
+    help: 'Private addresses and networks that web-download may reach all the same, such as 10.1.0.0/16. Others are refused,\nalso after redirects, when the connection is made.',
   },
   taskWorkDir: {
     section: 'task',

@@ -13,7 +13,7 @@ import type { ImportParts } from './stage-context.ts';
 /** Why the last import of an image failed: `<code>: <message>`. */
 export const IMPORT_ERROR_PROPERTY: string = `${RESERVED_PREFIX}_import_error`;
 /** The most characters of a property's value. */
-const MAX_PROPERTY_LENGTH = 255;
+export const MAX_PROPERTY_LENGTH = 255;
 
 type Failed = Exclude<Conclusion, { readonly kind: 'succeeded' }>;
 
@@ -24,8 +24,9 @@ type Failed = Exclude<Conclusion, { readonly kind: 'succeeded' }>;
 export function concludeImport<T>(parts: ImportParts<T>, taskId: string): (conclusion: Conclusion) => Promise<void> {
   return async (conclusion) => {
     await parts.staging.remove(taskId);
-    if (conclusion.kind === 'succeeded') return;
     const imageId = String(conclusion.state['image_id']);
+    if (conclusion.state['import_method'] === 'glance-direct') await parts.uploads.remove(imageId);
+    if (conclusion.kind === 'succeeded') return;
     await parts.catalog.transaction(async ({ images, tasks }) => {
       await releaseImage(images, { imageId, taskId, conclusion });
       await failTask(tasks, { taskId, conclusion, expiresAt: parts.now() + parts.settings.taskTimeToLiveMs });
@@ -50,7 +51,7 @@ function releasedImage(image: ImageRecord, { failure, state }: Failed): ImageCha
   // Stores that had been filled were emptied again: all that were asked for have failed.
   const stores = Array.isArray(state['stores']) ? state['stores'].map(String) : [];
   return {
-    ...(image.status === 'importing' ? { status: 'queued' } : {}),
+    ...(image.status === 'importing' || image.status === 'uploading' ? { status: 'queued' } : {}),
     properties: {
       ...properties,
       [FAILED_STORES_PROPERTY]: stores.join(','),

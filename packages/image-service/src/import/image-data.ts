@@ -28,7 +28,7 @@ export interface IncomingData {
 }
 
 /** Containers whose content is no disk image itself. */
-const WRAPPING_CONTAINERS: readonly string[] = ['ova', 'docker', 'compressed'];
+const WRAPPING_CONTAINERS: ReadonlySet<string> = new Set(['ova', 'docker', 'compressed']);
 const STAGED_FILE = 'data';
 
 /**
@@ -91,7 +91,7 @@ async function inspectStored(
   image: ImageRecord,
   source: ReturnType<typeof storedSource>,
 ): Promise<number | null> {
-  if (WRAPPING_CONTAINERS.includes(image.containerFormat ?? '')) return null;
+  if (WRAPPING_CONTAINERS.has(image.containerFormat ?? '')) return null;
   const declared = image.diskFormat ?? '';
   const verdict = await tools.inspectSource(source, { declared, maxVirtualSize: settings.maxVirtualSize });
   judge(verdict, {

@@ -42,6 +42,8 @@ export interface ImportOptions {
   readonly conversionFormat?: string;
   /** Ids of stores; the default store when there are none. */
   readonly stores?: readonly string[];
+  /** Every store in which something can be put, instead of `stores`. */
+  readonly allStores?: true;
   /** True unless said otherwise. */
   readonly allStoresMustSucceed?: boolean;
   /** Gets the ids once the import is recorded: from then on it survives a crash. */
@@ -174,8 +176,8 @@ function listen<T>(
   });
 }
 
-/** `convert` of `import-Convert-<task id>`. */
-function stageOf(step: string, taskId: string): string {
+/** The stage that a step is: `convert` of `import-Convert-<task id>`. */
+export function stageOf(step: string, taskId: string): string {
   const before = step.split(`-${taskId}`)[0] ?? step;
   return before.slice(before.lastIndexOf('-') + 1).toLowerCase();
 }
@@ -236,6 +238,7 @@ async function submitOrTakeUp<T>(
     importFrom: pathToFileURL(path).href,
     ...packing,
     ...(options.stores === undefined ? {} : { stores: options.stores }),
+    ...(options.allStores === undefined ? {} : { allStores: options.allStores }),
     ...(options.allStoresMustSucceed === undefined ? {} : { allStoresMustSucceed: options.allStoresMustSucceed }),
     ...(options.conversionFormat === undefined ? {} : { conversionFormat: options.conversionFormat }),
   });
@@ -294,6 +297,7 @@ async function describeImport(path: string, diskFormat: string, options: ImportO
     source_size: size,
     source_modified: mtimeMs,
     stores: options.stores ?? [],
+    ...(options.allStores === undefined ? {} : { all_stores: true }),
     all_stores_must_succeed: options.allStoresMustSucceed ?? true,
     conversion_format: options.conversionFormat ?? null,
   };

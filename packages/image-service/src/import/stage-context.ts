@@ -1,4 +1,5 @@
 import type { Catalog, ImageRepo } from '../catalog/repositories.ts';
+import type { Download } from '../staging/download.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { ImageStore } from '../store/store.ts';
 import type { ImageTools } from './image-tools.ts';
@@ -15,8 +16,8 @@ export interface ImportSettings {
   readonly maxVirtualSize: number;
   /** For tasks of the type `import`; undefined: not converted, with a warning. */
   readonly conversionFormat: string | undefined;
-  /** For tasks of the type `api_image_import`. */
-  readonly outputFormat: string;
+  /** For tasks of the type `api_image_import`; undefined: not converted. */
+  readonly outputFormat: string | undefined;
   /** How results of each format are made. */
   readonly targetOptions: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /** Formats that stores want instead, by store. */
@@ -30,6 +31,9 @@ export interface ImportSettings {
 export interface ImportParts<Transaction = unknown> {
   readonly catalog: Catalog<Transaction>;
   readonly staging: Staging;
+  /** Where bytes that callers gave wait for their import, by image. */
+  readonly uploads: Staging;
+  readonly download: Download;
   readonly stores: ReadonlyMap<string, ImageStore>;
   readonly tools: ImageTools;
   readonly settings: ImportSettings;

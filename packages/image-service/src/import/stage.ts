@@ -1,6 +1,6 @@
 import { IMPORT_TASK_PROPERTY } from '../catalog/image.ts';
 import type { Step } from '../flow/step.ts';
-import { localPath } from '../staging/source-url.ts';
+import { bringSource } from './bring-source.ts';
 import { ImportError } from './errors.ts';
 import type { ImportParts, StageOf } from './stage-context.ts';
 import { inPhase, stageName } from './stage-context.ts';
@@ -18,12 +18,11 @@ export function stageStep<T>(parts: ImportParts<T>, of: StageOf): Step<ImportInp
     name: stageName('Stage', of),
     async execute(input, { jobId, signal, report }) {
       await beginImport(parts, of, input.image_id);
-      const from = localPath(input.import_from);
       const path = await stagedPath(input);
       const { maxImageSize: maxBytes } = settings;
       try {
-        const copied = { from, to: path, maxBytes, signal, onBytes: inPhase('stage', report) };
-        const { sizeBytes } = await staging.bringIn(jobId, copied);
+        const onBytes = inPhase('stage', report);
+        const { sizeBytes } = await bringSource(parts, input, { owner: jobId, to: path, maxBytes, signal, onBytes });
         const staged = { file_path: path, source_path: path, source_size: sizeBytes };
         if (input.unpack === undefined) return staged;
         const { entry } = input.unpack;
@@ -46,10 +45,10 @@ async function beginImport<T>(parts: ImportParts<T>, of: StageOf, imageId: strin
   await parts.catalog.transaction(async ({ images, tasks }) => {
     const image = await images.get(imageId);
     const locked = image.properties[IMPORT_TASK_PROPERTY] === of.taskId;
-    if (!locked || (image.status !== 'queued' && image.status !== 'importing')) {
+    if (!locked || !['queued', 'uploading', 'importing'].includes(image.status)) {
       throw new ImportError('conflict', `The image is ${image.status} and not waiting for this import`);
     }
-    if (image.status === 'queued') await images.save(image, { status: 'importing' });
+    if (image.status !== 'importing') await images.save(image, { status: 'importing' });
     const task = await tasks.get(of.taskId);
     if (task.status === 'pending') await tasks.save(task, { status: 'processing' });
   });

@@ -1,9 +1,14 @@
+/** The ways in which callers import. */
+export type ImportMethod = 'glance-direct' | 'web-download';
+
 /** What an import is asked to do: the input of its job. Everything is decided, so that a later configuration changes nothing. */
 export type ImportInput = {
   readonly task_type: string;
   readonly image_id: string;
-  /** An absolute path or a file: URL. */
+  /** An absolute path or a file: URL; a web address where `import_method` says so. */
   readonly import_from: string;
+  /** How the bytes come in: a file that callers have staged, or a download. Absent: a file of this machine is copied. */
+  readonly import_method?: ImportMethod;
   /** What is imported lies in a container, and is taken out of it; `entry` chooses in an archive. Absent: the file itself. */
   readonly unpack?: { readonly entry: string | null };
   /** What images are converted to; null: not converted. */
@@ -61,8 +66,13 @@ export type Verified = {
   readonly source_hash: string;
 } & Stored;
 
+/** Why a store does not have the image: the code and the message of its error. */
+export type StoreFailure = { readonly store: string; readonly code: string; readonly message: string };
+
 /** Which stores have the image, and which could not be filled. */
 export type Stored = {
   readonly filled_stores: readonly FilledStore[];
   readonly failed_stores: readonly string[];
+  /** Of the failed stores; absent in the states of earlier versions. */
+  readonly store_failures?: readonly StoreFailure[];
 };

@@ -1,7 +1,7 @@
 import { FAILED_STORES_PROPERTY, IMPORTING_STORES_PROPERTY, IMPORT_TASK_PROPERTY } from '../catalog/image.ts';
 import type { ImageRecord, NewImage } from '../catalog/image.ts';
 import type { ImageRepo } from '../catalog/repositories.ts';
-import type { TaskDocument, TaskRecord } from '../catalog/task.ts';
+import type { NewTask, TaskDocument, TaskRecord } from '../catalog/task.ts';
 import type { Engine } from '../flow/engine.ts';
 import { checkedId } from '../staging/scratch.ts';
 import { localPath } from '../staging/source-url.ts';
@@ -10,7 +10,7 @@ import { ImportError } from './errors.ts';
 import { IMPORT_FLOW } from './flow.ts';
 import { DISK_FORMAT_NAMES, readerOf } from './format-table.ts';
 import type { ImportParts, ImportSettings } from './stage-context.ts';
-import type { ImportInput } from './state.ts';
+import type { ImportInput, ImportMethod } from './state.ts';
 
 /** What somebody wants imported. */
 export interface WantedImport {
@@ -20,12 +20,20 @@ export interface WantedImport {
   readonly taskInput: TaskDocument;
   /** A new image, or the id of one that is `queued`. */
   readonly image: (NewImage & { readonly diskFormat: string }) | string;
-  /** An absolute path or a file: URL. */
+  /** An absolute path or a file: URL; a web address for `web-download`. */
   readonly importFrom: string;
+  /** How callers import; absent for a file of this machine. */
+  readonly method?: ImportMethod;
+  /** Who asked for it, as the task keeps it. */
+  readonly asker?: Omit<NewTask, 'id' | 'type' | 'input' | 'imageId'>;
+  /** Properties that the image gets besides its own. */
+  readonly properties?: Readonly<Record<string, string>>;
   /** The image lies in a container, and is to be taken out of it. */
   readonly unpack?: { readonly entry: string | null };
   /** Ids of stores; the default store when there are none. */
   readonly stores?: readonly string[];
+  /** Every store in which something can be put, instead of `stores`. */
+  readonly allStores?: true;
   /** True unless said otherwise. */
   readonly allStoresMustSucceed?: boolean;
   /** Instead of what the configuration says. */
@@ -42,27 +50,29 @@ export async function submitImport<T>(
   wanted: WantedImport,
 ): Promise<TaskRecord> {
   const { settings, tools } = parts;
-  const stores = wantedStores(parts, wanted.stores ?? []);
-  localPath(wanted.importFrom);
+  const stores = wantedStores(parts, wanted);
+  if (wanted.method !== 'web-download') localPath(wanted.importFrom);
   const format = conversionTarget(settings, stores, wanted);
   return parts.catalog.transaction(async ({ images, tasks, transaction }) => {
     const image = await recordedImage(images, wanted.image);
-    refuseImage(settings, image);
+    refuseImage(settings, image, wanted.method);
     const declared = image.diskFormat ?? '';
     if (format !== null && declared !== 'iso' && readerOf(declared) !== format) readerFor(declared, tools.readable);
     const { [FAILED_STORES_PROPERTY]: _failed, ...properties } = image.properties;
     const lock = { [IMPORT_TASK_PROPERTY]: wanted.taskId, [IMPORTING_STORES_PROPERTY]: stores.join(',') };
-    await images.save(image, { properties: { ...properties, ...lock } });
+    await images.save(image, { properties: { ...properties, ...wanted.properties, ...lock } });
     const task = await tasks.insert({
       id: checkedId(wanted.taskId),
       type: wanted.taskType,
       input: wanted.taskInput,
       imageId: image.id,
+      ...wanted.asker,
     });
     const input: ImportInput = {
       task_type: wanted.taskType,
       image_id: image.id,
       import_from: wanted.importFrom,
+      ...(wanted.method === undefined ? {} : { import_method: wanted.method }),
       ...(wanted.unpack === undefined ? {} : { unpack: wanted.unpack }),
       conversion_format: format,
       conversion_options: format === null ? {} : (settings.targetOptions[format] ?? {}),
@@ -74,11 +84,21 @@ export async function submitImport<T>(
   });
 }
 
-function wantedStores<T>({ stores, settings }: ImportParts<T>, given: readonly string[]): readonly string[] {
+/** The stores to fill, in order. Throws `invalid_value` for one that is not there or is only read. */
+function wantedStores<T>(
+  { stores, settings }: ImportParts<T>,
+  { stores: given = [], allStores }: WantedImport,
+): readonly string[] {
+  const writable = [...stores.values()].flatMap(({ id, readOnly }) => (readOnly ? [] : [id]));
+  if (allStores === true) {
+    if (given.length > 0) throw new ImportError('invalid_value', 'Name stores or ask for all of them, not both');
+    return writable.toSorted();
+  }
   const wanted = given.length === 0 ? [settings.defaultStore] : [...new Set(given)];
-  const unknown = wanted.find((store) => !stores.has(store));
-  if (unknown === undefined) return wanted;
-  throw new ImportError('invalid_value', `There is no store "${unknown}"; there are ${[...stores.keys()].join(', ')}`);
+  const wrong = wanted.find((id) => !writable.includes(id));
+  if (wrong === undefined) return wanted;
+  const why = stores.has(wrong) ? `Store "${wrong}" can only be read` : `There is no store "${wrong}"`;
+  throw new ImportError('invalid_value', `${why}; images can be put in ${writable.join(', ')}`);
 }
 
 /** What to convert to: what was asked for, else what the stores want, else what the configuration says for this type of task. */
@@ -104,11 +124,17 @@ async function recordedImage(images: ImageRepo, image: WantedImport['image']): P
     : images.insert({ ...image, id: checkedId(image.id) });
 }
 
-function refuseImage(settings: ImportSettings, image: ImageRecord): void {
+function refuseImage(settings: ImportSettings, image: ImageRecord, method: ImportMethod | undefined): void {
   const { diskFormat, containerFormat, status } = image;
   const lock = image.properties[IMPORT_TASK_PROPERTY];
-  if (status !== 'queued')
-    throw new ImportError('conflict', `The image is ${status}; only a queued one can be imported`);
+  const needed = method === 'glance-direct' ? 'uploading' : 'queued';
+  if (status !== needed) {
+    const what = method === 'glance-direct' ? 'one whose data was staged' : 'a queued one';
+    throw new ImportError('conflict', `The image is ${status}; only ${what} can be imported`);
+  }
+  if (method === 'glance-direct' && image.size === null) {
+    throw new ImportError('conflict', 'The data of the image is still being staged');
+  }
   if (lock !== undefined) throw new ImportError('conflict', `The image is being imported by task ${lock} already`);
   const formats = settings.diskFormats.filter((name) => DISK_FORMAT_NAMES.includes(name));
   if (diskFormat === null || !formats.includes(diskFormat)) {

@@ -1,0 +1,32 @@
+import { receiveFile } from '../staging/incoming.ts';
+import { localPath } from '../staging/source-url.ts';
+import type { ImportParts } from './stage-context.ts';
+import type { ImportInput } from './state.ts';
+
+/** Where the bytes of an import are to lie, and how that is watched. */
+export interface BroughtFile {
+  /** To whom space is promised. */
+  readonly owner: string;
+  readonly to: string;
+  readonly maxBytes: number;
+  readonly signal: AbortSignal;
+  readonly onBytes: (done: number, total: number) => void;
+}
+
+/** Brings the bytes of an import in, by the way that it was asked for. */
+export async function bringSource<T>(
+  parts: ImportParts<T>,
+  input: ImportInput,
+  file: BroughtFile,
+): Promise<{ readonly sizeBytes: number }> {
+  const { staging } = parts;
+  if (input.import_method === 'glance-direct') return staging.adopt(localPath(input.import_from), file.to);
+  if (input.import_method !== 'web-download') {
+    const { owner, ...copy } = file;
+    return staging.bringIn(owner, { from: localPath(input.import_from), ...copy });
+  }
+  const { signal, maxBytes, onBytes } = file;
+  const download = await parts.download.open(input.import_from, { signal, maxBytes, onBytes });
+  if (download.sizeBytes !== undefined) await staging.reserve(file.owner, download.sizeBytes);
+  return receiveFile(file.to, download.bytes);
+}
