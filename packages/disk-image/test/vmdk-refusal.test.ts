@@ -155,7 +155,12 @@ describe('an embedded descriptor that asks for more than its own file is refused
   });
 
   test.each([
-    { name: 'a parent without a name', from: 'parentCID=ffffffff', to: 'parentCID=12345678', code: 'differencing-parent' },
+    {
+      name: 'a parent without a name',
+      from: 'parentCID=ffffffff',
+      to: 'parentCID=12345678',
+      code: 'differencing-parent',
+    },
     { name: 'no createType', from: 'createType', to: 'createTyp0', code: 'missing-create-type' },
     { name: 'an unknown createType', from: 'monolithicSparse', to: 'somethingElse', code: 'unsupported-subformat' },
     { name: 'a flat createType', from: 'monolithicSparse', to: 'monolithicFlat', code: 'unsupported-subformat' },
