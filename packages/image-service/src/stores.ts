@@ -23,24 +23,25 @@ export async function openStores(
 }
 
 async function openStore(settings: StoreSettings, surroundings: StoreSurroundings): Promise<ImageStore> {
-  const { id, type } = settings;
+  const { id, type, weight } = settings;
   if (type === 'file') {
     const { directories, layout } = settings;
-    return fileStore({ id, directories, layout, copy: copyBytes, ...surroundings });
+    return fileStore({ id, weight, directories, layout, copy: copyBytes, ...surroundings });
   }
   if (type === 's3') return openS3Store(settings, surroundings);
   const { httpStore } = await import('./store/http-store.ts');
   const { allowedAddresses, idleTimeoutMs, cacert } = settings;
-  return httpStore({ id, allowedAddresses, idleTimeoutMs, ...(await trusted(cacert)) });
+  return httpStore({ id, weight, allowedAddresses, idleTimeoutMs, ...(await trusted(cacert)) });
 }
 
 async function openS3Store(settings: S3StoreSettings, { instanceId }: StoreSurroundings): Promise<ImageStore> {
   const { s3Store } = await import('./store/s3/s3-store.ts');
   const { endpoint, region, accessKey, secretKey, addressing, connectTimeoutMs, idleTimeoutMs, attempts } = settings;
-  const { id, bucket, createBucket, multipartFromBytes, partBytes, lanes, cacert } = settings;
+  const { id, weight, bucket, createBucket, multipartFromBytes, partBytes, lanes, cacert } = settings;
   const connection = { endpoint, region, accessKey, secretKey, addressing, connectTimeoutMs, idleTimeoutMs, attempts };
   return s3Store({
     id,
+    weight,
     bucket,
     createBucket,
     multipartFromBytes,

@@ -246,7 +246,9 @@ describe('statement 14: several stores', () => {
       const { image, task } = await service.import(raw, { diskFormat: 'raw', stores, allStoresMustSucceed: false });
       expect(image).toMatchObject({ status: 'active', locations: [{ store: other }] });
       expect(image.properties).toMatchObject({ os_glance_failed_import: failing, os_glance_importing_to_stores: '' });
-      expect(task.message).toBe(`store "${failing}" could not be filled`);
+      const why = `io: Store "${failing}": the image could not be stored: the disk is full`;
+      expect(task.message).toBe(`store "${failing}" could not be filled: ${why}`);
+      expect(image.properties).toMatchObject({ os_glance_import_error: task.message });
       expect(await world.files()).toEqual([`store-${other}/${image.locations[0]?.location}`]);
     },
   );

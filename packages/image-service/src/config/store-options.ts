@@ -123,12 +123,14 @@ export const S3_STORE_OPTIONS: Definitions<S3StoreValues> = {
     section: SECTION,
     name: 's3_store_access_key',
     type: text,
+    secret: true,
     help: 'Type s3: the access key.',
   },
   secretKey: {
     section: SECTION,
     name: 's3_store_secret_key',
     type: text,
+    secret: true,
     help: 'Type s3: the secret key.',
   },
   bucket: {

@@ -1,7 +1,7 @@
 import type { ImageRecord } from '../catalog/image.ts';
 import { FAILED_STORES_PROPERTY, IMPORTING_STORES_PROPERTY, IMPORT_TASK_PROPERTY } from '../catalog/image.ts';
 import type { Step } from '../flow/step.ts';
-import { IMPORT_ERROR_PROPERTY } from './conclude.ts';
+import { IMPORT_ERROR_PROPERTY, MAX_PROPERTY_LENGTH } from './conclude.ts';
 import { ImportError } from './errors.ts';
 import type { ImportParts, StageOf } from './stage-context.ts';
 import { stageName } from './stage-context.ts';
@@ -61,15 +61,25 @@ function finalProperties(image: ImageRecord, input: ActivateInput): Readonly<Rec
     source_size: String(input.source_size),
     source_hash: `sha512:${input.source_hash}`,
   };
+  const failures = storeFailures(input);
   return {
     ...properties,
     ...(input.converted ? source : {}),
     [IMPORTING_STORES_PROPERTY]: '',
     [FAILED_STORES_PROPERTY]: input.failed_stores.join(','),
+    ...(failures.length === 0 ? {} : { [IMPORT_ERROR_PROPERTY]: failures.join('; ').slice(0, MAX_PROPERTY_LENGTH) }),
   };
 }
 
 function successMessage(input: ActivateInput): string {
-  const failed = input.failed_stores.map((store) => `store "${store}" could not be filled`);
-  return [input.conversion_note, ...failed].filter((part) => part !== '').join('; ');
+  return [input.conversion_note, ...storeFailures(input)].filter((part) => part !== '').join('; ');
+}
+
+/** What people are told of each store that could not be filled. */
+function storeFailures({ failed_stores: failed, store_failures: failures = [] }: ActivateInput): readonly string[] {
+  return failed.map((store) => {
+    const failure = failures.find((each) => each.store === store);
+    const reason = failure === undefined ? '' : `: ${failure.code}: ${failure.message}`;
+    return `store "${store}" could not be filled${reason}`;
+  });
 }

@@ -9,13 +9,16 @@ import { changeImage } from '../catalog/repositories.ts';
 import type { Step, StepContext } from '../flow/step.ts';
 import type { ImageStore } from '../store/store.ts';
 import { ImportError } from './errors.ts';
-import { describeFailure } from './failure.ts';
+import { describeFailure, isPassingFailure } from './failure.ts';
 import type { ImportParts, StageOf } from './stage-context.ts';
 import { inPhase, stageName } from './stage-context.ts';
 import type { ImportInput, Stored, Verified } from './state.ts';
 
 /** All that is known when the result goes into a store. */
 export type StoreInput = ImportInput & { readonly file_path: string } & Verified;
+
+/** A store that does not answer is tried so often before the import goes on without it. */
+const PASSING_ATTEMPTS = 3;
 
 /**
  * Puts the result into one store. When not all stores must succeed, a store that fails is recorded and the import goes
@@ -28,19 +31,33 @@ export function storeStep<T>(parts: ImportParts<T>, of: StageOf, storeId: string
       try {
         const location = await putInto(storeOf(parts, storeId), of, { input, context });
         await noteStore(of, input.image_id, { store: storeId, failed: [] });
-        const filled = [...input.filled_stores, { store: storeId, location }];
-        return { filled_stores: filled, failed_stores: input.failed_stores };
+        return { ...storedSoFar(input), filled_stores: [...input.filled_stores, { store: storeId, location }] };
       } catch (error) {
         if (context.signal.aborted || input.all_stores_must_succeed || isLastHope(input, storeId)) throw error;
-        const { message } = describeFailure(error);
+        if (isPassingFailure(error) && context.attempt < PASSING_ATTEMPTS) throw error;
+        const { code, message } = describeFailure(error);
         context.warn(`Store "${storeId}" does not have the image: ${message}`);
-        await emptyStore(parts.stores.get(storeId), of, input.image_id);
+        await tryToEmpty(context, () => emptyStore(parts.stores.get(storeId), of, input.image_id));
         await noteStore(of, input.image_id, { store: storeId, failed: [storeId] });
-        return { filled_stores: input.filled_stores, failed_stores: [...input.failed_stores, storeId] };
+        const { store_failures: failures = [], ...before } = storedSoFar(input);
+        return {
+          ...before,
+          failed_stores: [...input.failed_stores, storeId],
+          store_failures: [...failures, { store: storeId, code, message }],
+        };
       }
     },
     revert: async (input) => emptyStore(parts.stores.get(storeId), of, input.image_id),
   };
+}
+
+function storedSoFar({ filled_stores, failed_stores, store_failures = [] }: StoreInput): Stored {
+  return { filled_stores, failed_stores, store_failures };
+}
+
+/** A store that fails may not let itself be emptied either; what is left there is removed at a later start. */
+async function tryToEmpty({ warn }: StepContext, empty: () => Promise<void>): Promise<void> {
+  await empty().catch((error: unknown) => warn(`It may have left something there: ${describeFailure(error).message}`));
 }
 
 /** A store by its id. Throws `invalid_value` for one that is not configured (any more). */

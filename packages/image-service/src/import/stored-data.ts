@@ -1,4 +1,4 @@
-import type { ImageRecord } from '../catalog/image.ts';
+import type { ImageLocation, ImageRecord } from '../catalog/image.ts';
 import type { BlobRange, ImageStore } from '../store/store.ts';
 import { StoreError } from '../store/store.ts';
 
@@ -9,7 +9,7 @@ export interface StoredData {
 }
 
 /**
- * The data of an image from the first of its stores that has it; undefined when it was never given any. Throws the last
+ * The data of an image from the store with the highest weight that has it; undefined when it was never given any. Throws the last
  * store's error when none has it.
  */
 export async function openStoredData(
@@ -17,7 +17,8 @@ export async function openStoredData(
   image: ImageRecord,
 ): Promise<StoredData | undefined> {
   let failure: unknown;
-  for (const place of image.locations) {
+  const weight = ({ store }: ImageLocation): number => stores.get(store)?.weight ?? 0;
+  for (const place of image.locations.toSorted((a, b) => weight(b) - weight(a))) {
     const store = stores.get(place.store);
     if (store === undefined) continue;
     try {

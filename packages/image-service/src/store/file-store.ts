@@ -12,6 +12,8 @@ import { StoreError } from './store.ts';
 /** What a store of files is made of. */
 export interface FileStoreOptions {
   readonly id: string;
+  /** 0 when absent. */
+  readonly weight?: number;
   /** At least one. */
   readonly directories: readonly StoreDirectory[];
   /** New files go into a sub-directory named after the beginning of the image's id, or not. */
@@ -42,6 +44,7 @@ export function fileStore(options: FileStoreOptions): ImageStore {
     id,
     type: 'file',
     readOnly: false,
+    weight: options.weight ?? 0,
     async put(owner, content, transfer = {}) {
       const name = blobName(owner);
       const sizeBytes = await putSomewhere(options, { name, content, transfer }).catch(

@@ -9,6 +9,8 @@ import { StoreError } from './store.ts';
 /** What a store of web addresses is made of. */
 export interface HttpStoreOptions {
   readonly id: string;
+  /** 0 when absent. */
+  readonly weight?: number;
   /** Addresses and networks that may be read from although they are private. */
   readonly allowedAddresses: readonly string[];
   readonly idleTimeoutMs: number;
@@ -31,6 +33,7 @@ export function httpStore(options: HttpStoreOptions): ImageStore {
     id,
     type: 'http',
     readOnly: true,
+    weight: options.weight ?? 0,
     put: refuse,
     read: (location, range, signal) => readWeb(web, webAddress(location), { range, signal }),
     async stat(location) {

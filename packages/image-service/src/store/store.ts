@@ -60,6 +60,8 @@ export interface ImageStore {
   readonly type: StoreType;
   /** Nothing can be put here or deleted. */
   readonly readOnly: boolean;
+  /** What lies in several stores is read from the one with the highest weight. */
+  readonly weight: number;
   /**
    * Stores the bytes, durably and whole when it returns; before that nobody can read them. When it fails, no location
    * of this attempt exists; what a stopped put of a file has left of its parts is taken up by the next put for the same image, or

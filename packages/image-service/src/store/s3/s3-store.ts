@@ -15,6 +15,8 @@ import { beginUpload, putWhole, sendParts } from './upload.ts';
 /** What a store on an S3 server is made of. */
 export interface S3StoreOptions {
   readonly id: string;
+  /** 0 when absent. */
+  readonly weight?: number;
   readonly connection: S3Connection;
   readonly bucket: string;
   /** Make the bucket when it is missing and something is put. */
@@ -48,6 +50,7 @@ export function s3Store(options: S3StoreOptions): ImageStore {
     id,
     type: 's3',
     readOnly: false,
+    weight: options.weight ?? 0,
     put: (owner, content, transfer = {}) => put({ options, place, folder }, { owner, content, transfer }),
     read: (location, range, signal) => readObject({ id, place, key: checkedKey(location) }, range, signal),
     stat: (location) => asked('the image cannot be read', () => statObject(place, checkedKey(location))),
