@@ -14,7 +14,10 @@ const TEXT = { type: 'string' };
 const READ_ONLY_TEXT = { type: 'string', readOnly: true };
 const READ_ONLY_NUMBER = { type: ['null', 'integer'], readOnly: true };
 
-/** The schema of an image, as it is served and as images are checked against it. */
+/**
+ * The schema of an image, as it is served and as images are checked against it. `stores` is not in it: the `glance` program
+ * makes an option of everything that is, and has one of that name already.
+ */
 export function imageSchema({ diskFormats, containerFormats }: ApiSettings): JsonSchema {
   return {
     name: 'image',
@@ -59,7 +62,6 @@ export function imageSchema({ diskFormats, containerFormats }: ApiSettings): Jso
       min_disk: { type: 'integer', minimum: 0, maximum: MAX_INTEGER, description: 'GB of disk that the image needs' },
       self: { ...READ_ONLY_TEXT, description: 'An image self url' },
       file: { ...READ_ONLY_TEXT, description: 'An image file url' },
-      stores: { ...READ_ONLY_TEXT, description: 'The stores in which the image data lies' },
       schema: { ...READ_ONLY_TEXT, description: 'An image schema url' },
       locations: { type: 'array', items: { type: 'object' }, description: 'Where the data lies' },
     },

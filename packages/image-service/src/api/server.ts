@@ -99,7 +99,8 @@ function addParsers(app: FastifyInstance): void {
     app.addContentTypeParser(type, { parseAs: 'string' }, (_request, body, done) => parseBody(String(body), done));
   }
   app.addContentTypeParser('*', { parseAs: 'string' }, (request, body, done) => {
-    if (request.headers['content-type'] === undefined) parseBody(String(body), done);
+    // Some name a type for nothing at all.
+    if (request.headers['content-type'] === undefined || body === '') parseBody(String(body), done);
     else done(new HttpError(415, `Content of the type ${request.headers['content-type']} is not understood here`));
   });
 }
