@@ -16,7 +16,9 @@ import { recoverImages } from './import/recovery.ts';
 import { removeImage } from './import/removal.ts';
 import { stageOf } from './import/service.ts';
 import { submitImport } from './import/submit.ts';
-import { openStoredData } from './import/stored-data.ts';
+import { openGuestBytes } from './import/guest-bytes.ts';
+import { inspectImage } from './import/inspect-image.ts';
+import { openStoredPlace } from './import/stored-data.ts';
 import type { WholeService } from './main.ts';
 
 /** What images go through when callers ask for it. */
@@ -53,7 +55,9 @@ function dataRoads(data: DataParts, { configuration }: WholeService): ImageDataR
   return {
     upload: async (incoming) => void (await uploadData(data, limited(incoming))),
     stage: (incoming) => stageData(data, limited(incoming)),
-    open: (image) => openStoredData(data.stores, image),
+    open: (image) => openStoredPlace(data.stores, image),
+    openAsRaw: (image) => openGuestBytes(data, image),
+    inspect: (image) => inspectImage(data, image),
   };
 }
 

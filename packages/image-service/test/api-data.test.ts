@@ -180,3 +180,30 @@ test('callers are told which stores and methods there are', async () => {
   });
   expect((await world.call('GET /v2/info/import')).json).toMatchObject({ 'import-methods': { type: 'array' } });
 });
+
+test('a disk is downloaded as raw bytes, whole or in part, and inspected', async () => {
+  const [source, packed] = [world.path('whole.raw'), world.path('packed.qcow2')];
+  await writeFile(source, bytes);
+  await qemuImg('convert', '-c', '-f', 'raw', '-O', 'qcow2', source, packed);
+  const id = await create({ disk_format: 'qcow2' });
+  expect((await give(id, await readFile(packed))).status).toBe(204);
+  const whole = await fetch(`${world.url}/v2/images/${id}/file?format=raw`);
+  expect(whole.headers.get('content-length')).toBe(String(bytes.length));
+  expect(whole.headers.get('content-md5')).toBe(null);
+  expect(Buffer.from(await whole.arrayBuffer()).equals(bytes)).toBe(true);
+  const part = await fetch(`${world.url}/v2/images/${id}/file?format=raw`, { headers: { range: 'bytes=-10' } });
+  expect(part.status).toBe(206);
+  expect(Buffer.from(await part.arrayBuffer()).equals(bytes.subarray(-10))).toBe(true);
+  expect((await world.call(`GET /v2/images/${id}/file?format=vmdk`)).status).toBe(400);
+  const inspected = await world.call(`POST /v2/images/${id}/actions/inspect`);
+  expect(inspected.json).toMatchObject({ place: 'stored', verdict: { format: 'qcow2', virtualSize: bytes.length } });
+  expect((await world.call(`POST /v2/images/${await create()}/actions/inspect`)).status).toBe(409);
+});
+
+test('the API describes itself', async () => {
+  const { json } = await world.call('GET /openapi.json');
+  expect(json).toMatchObject({ openapi: '3.1.0', components: { schemas: { image: { type: 'object' } } } });
+  const paths = json['paths'] as Record<string, Record<string, { readonly summary: string }>>;
+  expect(Object.keys(paths['/v2/images/{imageId}/file'] ?? {})).toEqual(['put', 'get']);
+  for (const path of Object.values(paths)) for (const { summary } of Object.values(path)) expect(summary).not.toBe('');
+});

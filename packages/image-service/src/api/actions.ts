@@ -6,6 +6,13 @@ import { imageFor } from './image-access.ts';
 
 /** `POST /v2/images/{id}/actions/...`. */
 export function actionRoutes(app: FastifyInstance, parts: ApiParts): void {
+  const inspection = { summary: 'Say what the data of an image is, and change nothing' };
+  app.post('/v2/images/:imageId/actions/inspect', { config: inspection }, async (request) => {
+    const image = await imageFor(parts, 'inspect_image', request);
+    const found = await parts.data.inspect(image);
+    if (found !== undefined) return found;
+    throw new HttpError(409, `Image ${image.id} has no data yet`);
+  });
   for (const [action, from, to] of [
     ['deactivate', 'active', 'deactivated'],
     ['reactivate', 'deactivated', 'active'],

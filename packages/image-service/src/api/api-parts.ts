@@ -56,6 +56,10 @@ export interface ImageDataRoads {
   stage(data: DataInCall): Promise<void>;
   /** The data of an image; undefined when it has none. Throws when no store gives it. */
   open(image: ImageRecord): Promise<OpenedData | undefined>;
+  /** The disk in that data, as raw bytes. */
+  openAsRaw(image: ImageRecord): Promise<OpenedData | undefined>;
+  /** What the data of an image is and whether it would be let in; undefined when it has none. Changes nothing. */
+  inspect(image: ImageRecord): Promise<unknown>;
 }
 
 /** An import that a caller asks for. */

@@ -6,6 +6,8 @@ import type { ByteRange } from './byte-range.ts';
 import { parseRange } from './byte-range.ts';
 import { badRequest, HttpError } from './http-error.ts';
 import { imageFor } from './image-access.ts';
+import type { UrlQuery } from './page.ts';
+import { singleValue } from './page.ts';
 
 const OCTETS = 'application/octet-stream';
 /** The largest body; the configured cap on images is checked while bytes come. */
@@ -68,13 +70,18 @@ async function download(parts: ApiParts, request: FastifyRequest, reply: Fastify
   if (image.status === 'deactivated' && !request.caller.isAdmin) {
     throw new HttpError(403, 'The requested image has been deactivated. Image data download is forbidden.');
   }
-  const data = await parts.data.open(image);
+  const format = singleValue(request.query as UrlQuery, 'format');
+  if (format !== undefined && format !== 'raw')
+    throw badRequest('Data can be had as it is stored, or with ?format=raw');
+  const stored = format === undefined || image.diskFormat === format;
+  const data = await (stored ? parts.data.open(image) : parts.data.openAsRaw(image));
   if (data === undefined) return reply.code(204).send();
   const range = rangeOf(request, data.sizeBytes);
   reply.header('accept-ranges', 'bytes').type(OCTETS);
-  if (image.checksum !== null) reply.header('etag', `"${image.checksum}"`);
+  const checksum = stored ? image.checksum : null;
+  if (image.checksum !== null) reply.header('etag', `"${image.checksum}${stored ? '' : `-${format}`}"`);
   if (range === undefined) {
-    if (image.checksum !== null) reply.header('content-md5', image.checksum);
+    if (checksum !== null) reply.header('content-md5', checksum);
     return reply.header('content-length', data.sizeBytes).send(Readable.from(data.read()));
   }
   const last = range.offset + range.length - 1;

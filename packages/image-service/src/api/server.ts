@@ -16,6 +16,7 @@ import { infoRoutes } from './info.ts';
 import { PATCH_TYPES } from './json-patch.ts';
 import { parseJson } from './json-body.ts';
 import { memberRoutes } from './members.ts';
+import { openApiRoute } from './openapi.ts';
 import { methodsOf, routeTable } from './route-table.ts';
 import { schemaRoutes } from './schema-routes.ts';
 import { tagRoutes } from './tags.ts';
@@ -73,6 +74,7 @@ export function apiServer(parts: ApiParts): FastifyInstance {
     return sendError(parts, { error, request, reply });
   });
   addRoutes(app, parts);
+  openApiRoute(app, table, parts.settings);
   return app;
 }
 

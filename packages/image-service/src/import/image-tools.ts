@@ -1,4 +1,4 @@
-import type { ByteSource, Verdict } from '@diskmorph/disk-image';
+import type { ByteSource, DiskImage, Verdict } from '@diskmorph/disk-image';
 
 /** An image file and the format it is read as; never guessed from its content. */
 export interface ImageFile {
@@ -67,6 +67,8 @@ export interface ImageTools {
     to: string,
     options: { readonly entry: string | null; readonly maxBytes: number } & ToolWork,
   ): Promise<{ readonly sizeBytes: number }>;
+  /** Opens the disk in these bytes, which are read as `format`; closing it closes them. No other file is opened. */
+  openSource(source: ByteSource, format: string): Promise<DiskImage>;
   /** Reads tables and writes nothing. */
   forecast(conversion: ToolConversion, work: ToolWork): Promise<ConversionForecast>;
   /**

@@ -8,14 +8,20 @@ export interface StoredData {
   read(range?: BlobRange): AsyncIterable<Uint8Array>;
 }
 
+/** Those bytes, with where they lie. */
+export interface StoredPlace extends StoredData {
+  readonly store: ImageStore;
+  readonly location: string;
+}
+
 /**
  * The data of an image from the store with the highest weight that has it; undefined when it was never given any. Throws the last
  * store's error when none has it.
  */
-export async function openStoredData(
+export async function openStoredPlace(
   stores: ReadonlyMap<string, ImageStore>,
   image: ImageRecord,
-): Promise<StoredData | undefined> {
+): Promise<StoredPlace | undefined> {
   let failure: unknown;
   const weight = ({ store }: ImageLocation): number => stores.get(store)?.weight ?? 0;
   for (const place of image.locations.toSorted((a, b) => weight(b) - weight(a))) {
@@ -23,7 +29,8 @@ export async function openStoredData(
     if (store === undefined) continue;
     try {
       const { sizeBytes } = await store.stat(place.location);
-      return { sizeBytes, read: (range) => store.read(place.location, range) };
+      const { location } = place;
+      return { store, location, sizeBytes, read: (range) => store.read(location, range) };
     } catch (error) {
       failure = error;
     }
