@@ -41,7 +41,7 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   too_large: 413,
   over_quota: 413,
   no_space: 503,
-  full: 503,
+  full: 413,
   stalled: 408,
   gone: 410,
   unauthenticated: 401,
