@@ -70,8 +70,7 @@ export async function serveImages(options: ServeOptions): Promise<ImageServer> {
 /** Who is calling, and what they may do, as configured. Throws `ConfigurationError` for files that cannot be used. */
 async function openConfiguredAccess({ configuration, parts }: WholeService, options: ServeOptions): Promise<Access> {
   try {
-    const sleep = async (ms: number): Promise<void> => delay(ms);
-    const access = await openAccess(configuration.access, { log: parts.log, now: Date.now, sleep });
+    const access = await openAccess(configuration.access, { log: parts.log, now: Date.now, sleep: (ms) => delay(ms) });
     const { authenticator } = options;
     return authenticator === undefined ? access : { ...access, authenticator, asks: 'everybody' };
   } catch (error) {
