@@ -224,6 +224,7 @@ describe('lists', () => {
     ['min_ram=neq:2', 'l1'],
     ['protected=true', 'l3, or so'],
     ['os_hidden=true', 'l4'],
+    ['os_hidden=True', 'l4'],
     ['status=active', ''],
     ['created_at=gt:2020-01-01T00:00:00Z&name=l1', 'l1'],
     ['created_at=lt:2020-01-01T00:00:00Z', ''],

@@ -97,8 +97,10 @@ function operatorOf(text: string): readonly [operator: FilterOperator | 'in', va
 function filterOf(name: string, text: string): readonly ImageFilter[] {
   const [field, kind] = FILTERS[name] ?? ['name', 'text'];
   if (kind === 'truth') {
-    if (text !== 'true' && text !== 'false') throw badRequest(`The value of ${name} must be "true" or "false"`);
-    return [{ field, operator: 'eq', value: text === 'true' }];
+    // openstacksdk writes True.
+    const truth = text.toLowerCase();
+    if (truth !== 'true' && truth !== 'false') throw badRequest(`The value of ${name} must be "true" or "false"`);
+    return [{ field, operator: 'eq', value: truth === 'true' }];
   }
   const [operator, value] = operatorOf(text);
   if (operator === 'in') {
