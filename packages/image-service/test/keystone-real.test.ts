@@ -1,8 +1,13 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { requirePackage } from '../../../fixtures/peers.ts';
 import type { Access } from '../src/auth/access.ts';
 import { openAccess } from '../src/auth/access.ts';
 import type { Caller } from '../src/auth/caller.ts';
 import { loadConfiguration } from '../src/config/load.ts';
+import type { ApiWorld } from './api-world.ts';
+import { makeApiWorld } from './api-world.ts';
 import type { RealKeystone } from './real-keystone.ts';
 import { startRealKeystone } from './real-keystone.ts';
 
@@ -10,6 +15,8 @@ import { startRealKeystone } from './real-keystone.ts';
 let keystone: RealKeystone;
 let demo: string;
 const PASSWORD = 'pass$word;#';
+/** Each call of OpenStack's client starts a Python with hundreds of modules. */
+const CLIENT_LIMIT_MS = 240_000;
 const opened: Access[] = [];
 
 beforeAll(async () => {
@@ -43,7 +50,7 @@ async function newUser(name: string, project: string, roles: readonly string[]):
   const id = body['user']?.id ?? '';
   for (const role of roles) {
     const { status } = await keystone.call('PUT', `/projects/${project}/users/${id}/roles/${role}`);
-    expect(status).toBe(204);
+    if (status !== 204) throw new Error(`Keystone gives ${name} no role: ${status}`);
   }
 }
 
@@ -158,4 +165,93 @@ describe('a real Keystone', () => {
     await expect(ask(access, token)).rejects.toMatchObject({ code: 'identity_unavailable' });
     expect(logged).toEqual([expect.stringContaining(told)]);
   });
+});
+
+/** What the client prints, or what it fails with. */
+async function openstack(user: string, project: string, ...args: string[]): Promise<string> {
+  const { PATH } = process.env;
+  const env = {
+    PATH,
+    LC_ALL: 'C.UTF-8',
+    OS_AUTH_URL: keystone.url,
+    OS_USERNAME: user,
+    OS_PASSWORD: user === 'admin' ? keystone.adminPassword : PASSWORD,
+    OS_PROJECT_NAME: project,
+    OS_USER_DOMAIN_ID: 'default',
+    OS_PROJECT_DOMAIN_ID: 'default',
+    OS_IDENTITY_API_VERSION: '3',
+  };
+  const run = promisify(execFile)('openstack', args, { env });
+  run.child.stdin?.end();
+  return run.then(
+    ({ stdout }) => stdout,
+    (error: unknown) => (error instanceof Error ? error.message : String(error)),
+  );
+}
+
+async function imagesOf(user: string, project: string): Promise<readonly string[]> {
+  const listed = await openstack(user, project, 'image', 'list', '-f', 'value', '-c', 'Name');
+  return listed
+    .split('\n')
+    .filter((name) => name !== '')
+    .sort();
+}
+
+describe("OpenStack's client, by the catalogue of a real Keystone", () => {
+  let world: ApiWorld;
+  beforeAll(async () => {
+    await requirePackage('openstack', 'python3-openstackclient');
+    const settings = {
+      auth_url: keystone.url,
+      username: 'glance',
+      password: PASSWORD,
+      user_domain_id: 'default',
+      project_name: 'service',
+      project_domain_id: 'default',
+    };
+    const options = Object.entries(settings).map(([name, value]) => [`keystone_authtoken.${name}`, value] as const);
+    world = await makeApiWorld({ overrides: { 'paste_deploy.flavor': 'keystone', ...Object.fromEntries(options) } });
+    const service = { name: 'glance', type: 'image' };
+    const made = await keystone.call('POST', '/services', { service });
+    const serviceId = made.body['service']?.id;
+    if (serviceId === undefined) throw new Error(`Keystone makes no service: ${JSON.stringify(made)}`);
+    for (const name of ['public', 'internal', 'admin']) {
+      const endpoint = { service_id: serviceId, interface: name, region_id: 'RegionOne', url: world.url };
+      const { status, body } = await keystone.call('POST', '/endpoints', { endpoint });
+      if (status !== 201) throw new Error(`Keystone takes no endpoint: ${JSON.stringify(body)}`);
+    }
+  });
+  afterAll(() => world?.remove());
+
+  test(
+    'a member makes images of their project, which others do not see; an administrator makes public ones',
+    async () => {
+      const made = await openstack(
+        'ann',
+        'demo',
+        'image',
+        'create',
+        '--private',
+        '-f',
+        'value',
+        '-c',
+        'owner',
+        'of-demo',
+      );
+      expect(made.trim()).toBe(demo);
+      expect(await openstack('ann', 'demo', 'image', 'create', '--public', 'loud')).toContain(
+        'You are not authorized to complete publicize_image action',
+      );
+      expect(
+        await openstack('admin', 'admin', 'image', 'create', '--public', '-f', 'value', '-c', 'visibility', 'for-all'),
+      ).toBe('public\n');
+      expect(await imagesOf('ann', 'demo')).toEqual(['for-all', 'of-demo']);
+      expect(await imagesOf('intruder', 'service')).toEqual(['for-all']);
+      expect(await openstack('intruder', 'service', 'image', 'delete', 'of-demo')).toContain('Failed to delete');
+      expect(await openstack('intruder', 'service', 'image', 'delete', 'for-all')).toContain('403');
+      expect(await openstack('ann', 'demo', 'image', 'delete', 'of-demo')).toBe('');
+      expect(await imagesOf('admin', 'admin')).toEqual(['for-all']);
+    },
+    CLIENT_LIMIT_MS,
+  );
 });

@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { requirePackage } from '../../../fixtures/peers.ts';
@@ -42,6 +43,7 @@ export async function startRealKeystone(): Promise<RealKeystone> {
   const url = `http://127.0.0.1:${port}/v3`;
   const config = await writeConfiguration(directory);
   await setUp({ manage, config, url });
+  allowReadersBesideWriter(join(directory, 'keystone.db'));
   const child = spawn(program, ['--host', '127.0.0.1', '--port', String(port)], {
     env: { ...process.env, OS_KEYSTONE_CONFIG_FILES: config },
     stdio: 'ignore',
@@ -112,6 +114,13 @@ async function setUp({ manage, config, url }: SetUp): Promise<void> {
     ],
   ];
   for (const step of steps) await run(manage, ['--config-file', config, ...step], { maxBuffer: 2 ** 24 });
+}
+
+/** Keystone leaves readers open, which in SQLite's usual mode keep its own writers out ("database is locked"). */
+function allowReadersBesideWriter(path: string): void {
+  const database = new DatabaseSync(path);
+  database.exec('pragma journal_mode = wal');
+  database.close();
 }
 
 async function freePort(): Promise<number> {
