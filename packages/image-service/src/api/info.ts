@@ -17,7 +17,7 @@ export function infoRoutes(app: FastifyInstance, parts: ApiParts): void {
       stores: settings.stores.map((store) =>
         Object.assign(described(parts, store), {
           type: stores.get(store.id)?.type ?? 'file',
-          weight: 0,
+          weight: stores.get(store.id)?.weight ?? 0,
           properties: {},
         }),
       ),
