@@ -5,7 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { S3Server } from '../../../fixtures/radosgw.ts';
 import { startRadosgw } from '../../../fixtures/radosgw.ts';
-import { openStoredData } from '../src/import/stored-data.ts';
+import { openStoredPlace } from '../src/import/stored-data.ts';
 import type { RawParts } from '../src/main.ts';
 import { openWholeService } from '../src/main.ts';
 import { StoreError } from '../src/store/store.ts';
@@ -101,7 +101,7 @@ test('what lies in several stores is read from the one with the highest weight t
     await writeFile(a ?? '', 'from a');
     await writeFile(b ?? '', 'from b');
     const read = async (): Promise<string> => {
-      const data = await openStoredData(parts.stores, image);
+      const data = await openStoredPlace(parts.stores, image);
       return (await gather(data?.read() ?? (async function* () {})())).toString();
     };
     expect(await read()).toBe('from b');
@@ -200,7 +200,7 @@ test('a location on the web is read like any other', async () => {
   try {
     const location = `http://127.0.0.1:${(server.address() as AddressInfo).port}/disk`;
     const { image } = await service.import(raw, { diskFormat: 'raw' });
-    const data = await openStoredData(parts.stores, { ...image, locations: [{ store: 'w', location }] });
+    const data = await openStoredPlace(parts.stores, { ...image, locations: [{ store: 'w', location }] });
     expect((await gather(data?.read() ?? (async function* () {})())).toString()).toBe('on the web');
   } finally {
     await service.close();
