@@ -33,6 +33,7 @@ import { nodeImageTools } from './import/node-image-tools.ts';
 import type { ImportParts, ImportSettings } from './import/stage-context.ts';
 import type { ImageService } from './import/service.ts';
 import { imageService } from './import/service.ts';
+import { hashThreads } from './staging/hash.ts';
 import { openStaging } from './staging/staging.ts';
 import type { Staging } from './staging/staging.ts';
 import type { ImageStore } from './store/store.ts';
@@ -51,6 +52,8 @@ export interface RawParts {
   readonly stores: ReadonlyMap<string, ImageStore>;
   readonly tools: ImageTools;
   readonly acquireLock: () => EngineLock;
+  /** Ends the threads and processes that the parts have. */
+  readonly endHelpers: () => Promise<void>;
 }
 
 /** How to open the service. */
@@ -106,7 +109,11 @@ export async function openWholeService(options: OpenOptions): Promise<WholeServi
     await migrateDatabase(db, { ...CATALOG_MIGRATIONS, ...JOURNAL_MIGRATIONS }, Date.now);
     const raw = await makeParts(configuration, db, tools);
     const parts = options.intercept?.(raw) ?? raw;
-    return put(parts, configuration, { log, closeDatabase: () => db.destroy() });
+    const closeDatabase = async (): Promise<void> => {
+      await parts.endHelpers();
+      await db.destroy();
+    };
+    return put(parts, configuration, { log, closeDatabase });
   } catch (error) {
     await db.destroy();
     throw error;
@@ -156,20 +163,23 @@ async function makeParts(configuration: Configuration, db: Kysely<Tables>, tools
   const { instanceId } = catalog;
   const { freeSpaceMargin: marginBytes } = configuration;
   const stores = await openStores(configuration.stores, { instanceId, marginBytes });
+  const hashing = hashThreads();
   return {
     catalog,
     journal: databaseJournal(db, Date.now),
-    staging: openStaging({ workDir: configuration.workDir, instanceId, marginBytes }),
+    staging: openStaging({ workDir: configuration.workDir, instanceId, marginBytes, hashing }),
     uploads: openStaging({
       workDir: configuration.stagingStoreDatadir ?? configuration.workDir,
       instanceId,
       marginBytes,
+      hashing,
       purpose: 'uploads',
     }),
     download: webDownload(downloadRules(configuration)),
     stores,
     tools,
     acquireLock: () => acquireEngineLock(`${configuration.databasePath}.lock`),
+    endHelpers: () => hashing.close(),
   };
 }
 

@@ -72,13 +72,13 @@ function refusingActivation(catalog: RawParts['catalog']): RawParts['catalog'] {
 /** The parts with a gate before and after everything they do. */
 export function gatedParts(parts: RawParts, life: Doom): RawParts {
   const { catalog, stores, staging, tools, journal } = parts;
-  const { release, ...async } = staging;
+  const { release, hashed, ...async } = staging;
   const { readable, checkOptions, ...toolWork } = tools;
   return {
     ...parts,
     // A submission belongs to the transaction around it: a process that dies in a transaction is the database's affair.
     journal: { ...doomedAll({ ...journal }, life), submit: journal.submit },
-    staging: { ...doomedAll(async, life), release },
+    staging: { ...doomedAll(async, life), release, hashed },
     tools: { ...doomedAll(toolWork, life), readable, checkOptions },
     stores: new Map(
       Array.from(stores, ([id, store]) => {

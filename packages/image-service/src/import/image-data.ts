@@ -2,7 +2,7 @@ import type { ImageRecord } from '../catalog/image.ts';
 import { FAILED_STORES_PROPERTY, IMPORT_TASK_PROPERTY } from '../catalog/image.ts';
 import { changeImage } from '../catalog/repositories.ts';
 import type { IncomingLimits } from '../staging/incoming.ts';
-import { hashedBytes, limitedBytes, receiveFile } from '../staging/incoming.ts';
+import { limitedBytes, receiveFile } from '../staging/incoming.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { ImageStore } from '../store/store.ts';
 import { StoreError } from '../store/store.ts';
@@ -59,14 +59,14 @@ interface Filling {
 }
 
 async function fill(parts: DataParts, { image, store, data, placed }: Filling): Promise<ImageRecord> {
-  const hashed = hashedBytes(limitedBytes(data.bytes, data.limits), ['md5', 'sha512']);
+  const hashed = parts.uploads.hashed(limitedBytes(data.bytes, data.limits), ['md5', 'sha512']);
   const { expectedBytes } = data.limits;
   const { location } = await store.put(
     { imageId: image.id, epoch: image.revision },
     { bytes: hashed.bytes, ...(expectedBytes === undefined ? {} : { sizeBytes: expectedBytes }) },
   );
   placed.location = location;
-  const { sizeBytes, digests } = hashed.result();
+  const { sizeBytes, digests } = await hashed.result();
   const virtualSize = await inspectStored(parts, image, storedSource(store, location, sizeBytes));
   return changeImage(parts.catalog.images, image.id, (current) => {
     if (current.status !== 'saving')

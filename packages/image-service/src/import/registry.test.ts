@@ -8,6 +8,7 @@ import type { ImageRecord } from '../catalog/image.ts';
 import { newImageRecord } from '../catalog/image.ts';
 import type { JsonObject } from '../flow/json.ts';
 import type { AnyStep, StepContext } from '../flow/step.ts';
+import { hashThreads } from '../staging/hash.ts';
 import { openStaging } from '../staging/staging.ts';
 import { UNSET_WARNING, warnOnce } from './convert.ts';
 import type { ToolConversion } from './image-tools.ts';
@@ -56,7 +57,7 @@ function convertTask(given: Given): AnyStep {
   };
   const parts = {
     tools,
-    staging: openStaging({ workDir: dir, instanceId: INSTANCE, marginBytes: 0 }),
+    staging: openStaging({ workDir: dir, instanceId: INSTANCE, marginBytes: 0, hashing: hashThreads() }),
     settings: { conversionFormat: given.conversionFormat, targetOptions: { qcow2: { compression: 'zstd' } } },
   } as unknown as ImportParts;
   const imageRepo = { get: async () => image } as unknown as ImportParts['catalog']['images'];

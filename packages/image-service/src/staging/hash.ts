@@ -1,10 +1,15 @@
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
-import { Worker } from 'node:worker_threads';
+import { availableParallelism } from 'node:os';
 import { stagingFault } from './errors.ts';
+import type { HashName } from './hash-messages.ts';
+import type { HashStream } from './hash-stream.ts';
+import { hashStream } from './hash-stream.ts';
+import type { HashThread } from './hash-thread.ts';
+import { startHashThread } from './hash-thread.ts';
 
-/** What is computed over stored bytes. */
-export type HashName = 'md5' | 'sha512';
+export type { HashName } from './hash-messages.ts';
+
 /** Digests in hex. */
 export type Digests<Names extends HashName> = { readonly [Name in Names]: string };
 
@@ -15,24 +20,51 @@ export interface HashWork {
   readonly onBytes?: (done: number, total: number) => void;
 }
 
+/** Threads that compute digests beside the event loop, for everybody in the process. */
+export interface HashThreads {
+  /** The digests of a file, each in another thread. Throws `io`, and the reason of the signal. */
+  file<Names extends HashName>(path: string, names: readonly Names[], work?: HashWork): Promise<Digests<Names>>;
+  /** Digests of bytes that come one after the other. */
+  stream<Names extends HashName>(names: readonly Names[]): HashStream<Names>;
+  /** Ends the threads; what they were computing fails. */
+  close(): Promise<void>;
+}
+
 /** Below this a thread costs more than it brings. */
 const WORTH_A_THREAD = 4 * 1024 * 1024;
+/** At least one thread for each of the two digests; more than this would only take the disks from each other. */
+const THREAD_BOUNDS = { least: 2, most: 8 };
 
-/** The digests of a file, each computed in a thread of its own beside the event loop. Throws `io`. */
-export async function hashFile<Names extends HashName>(
-  path: string,
-  names: readonly Names[],
-  work: HashWork = {},
-): Promise<Digests<Names>> {
-  try {
-    const { size } = await stat(path);
-    const digests =
-      size < WORTH_A_THREAD ? await hashHere(path, names) : await hashInThreads(path, names, { ...work, size });
-    work.onBytes?.(size, size);
-    return Object.fromEntries(digests) as Digests<Names>;
-  } catch (error) {
-    throw stagingFault('The bytes cannot be read for their digests', error);
-  }
+/** Threads that are started when they are first needed, at most as many as the machine has processors. */
+export function hashThreads(): HashThreads {
+  const most = Math.min(THREAD_BOUNDS.most, Math.max(THREAD_BOUNDS.least, availableParallelism()));
+  const threads: HashThread[] = [];
+  /** `count` different threads, those with the least to do. */
+  const choose = (count: number): readonly HashThread[] => {
+    for (const [index, thread] of threads.entries()) if (thread.dead) threads[index] = startHashThread();
+    const idle = threads.filter(({ load }) => load === 0).length;
+    const missing = Math.min(count - idle, most - threads.length);
+    for (let started = 0; started < missing; started++) threads.push(startHashThread());
+    return threads.toSorted((a, b) => a.load - b.load).slice(0, count);
+  };
+  return {
+    async file<Names extends HashName>(path: string, names: readonly Names[], work: HashWork = {}) {
+      try {
+        const { size } = await stat(path);
+        work.signal?.throwIfAborted();
+        const digests =
+          size < WORTH_A_THREAD
+            ? await hashHere(path, names)
+            : await hashFile(choose(names.length), { path, names, work, size });
+        work.onBytes?.(size, size);
+        return Object.fromEntries(digests) as Digests<Names>;
+      } catch (error) {
+        throw stagingFault('The bytes cannot be read for their digests', error);
+      }
+    },
+    stream: (names) => hashStream(names, choose(names.length)),
+    close: async () => void (await Promise.all(threads.splice(0).map((thread) => thread.close()))),
+  };
 }
 
 async function hashHere(path: string, names: readonly HashName[]): Promise<[HashName, string][]> {
@@ -40,52 +72,40 @@ async function hashHere(path: string, names: readonly HashName[]): Promise<[Hash
   return names.map((name) => [name, createHash(name).update(bytes).digest('hex')]);
 }
 
-async function hashInThreads(
-  path: string,
-  names: readonly HashName[],
-  work: HashWork & { readonly size: number },
+interface HashedFile {
+  readonly path: string;
+  readonly names: readonly HashName[];
+  readonly work: HashWork;
+  readonly size: number;
+}
+
+async function hashFile(
+  threads: readonly HashThread[],
+  { path, names, work, size }: HashedFile,
 ): Promise<[HashName, string][]> {
+  const { signal, onBytes } = work;
   const done = new Map<string, number>();
-  const { onBytes } = work;
-  return Promise.all(
-    names.map(async (name): Promise<[HashName, string]> => {
-      const report = (bytes: number): void => {
-        done.set(name, bytes);
-        onBytes?.(Math.min(...names.map((each) => done.get(each) ?? 0)), work.size);
-      };
-      return [name, await hashInThread({ path, algorithm: name }, work.signal, report)];
-    }),
-  );
-}
-
-interface HashMessage {
-  readonly done: number;
-  readonly digest?: string;
-}
-
-function hashInThread(
-  workerData: { readonly path: string; readonly algorithm: string },
-  signal: AbortSignal | undefined,
-  report: (bytes: number) => void,
-): Promise<string> {
-  // The compiled package holds .js files, the source tree .ts files.
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  return new Promise((resolve, reject) => {
-    signal?.throwIfAborted();
-    const worker = new Worker(new URL(`./hash-worker.${extension}`, import.meta.url), { workerData });
-    const abort = (): void => {
-      reject(signal?.reason);
-      void worker.terminate();
+  const digests = names.map((name, index) => {
+    const report = (bytes: number): void => {
+      done.set(name, bytes);
+      onBytes?.(Math.min(...names.map((each) => done.get(each) ?? 0)), size);
     };
-    signal?.addEventListener('abort', abort);
-    worker.on('message', (message: HashMessage) => {
-      report(message.done);
-      if (message.digest !== undefined) resolve(message.digest);
-    });
-    worker.on('error', reject);
-    worker.on('exit', () => {
-      signal?.removeEventListener('abort', abort);
-      reject(new Error('The hashing thread ended without a digest'));
-    });
+    const thread = threads[index % threads.length];
+    if (thread === undefined) throw new Error('assertion failed: there is a thread for each digest');
+    return { name, digest: thread.file(name, path, { onBytes: report }) };
   });
+  const drop = (): void => {
+    for (const { digest } of digests) digest.drop(signal?.reason);
+  };
+  signal?.addEventListener('abort', drop);
+  try {
+    return await Promise.all(
+      digests.map(async ({ name, digest }): Promise<[HashName, string]> => [name, await digest.hex]),
+    );
+  } catch (error) {
+    for (const { digest } of digests) digest.drop(error);
+    throw error;
+  } finally {
+    signal?.removeEventListener('abort', drop);
+  }
 }

@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { StagingError, stagingFault } from './errors.ts';
-import type { Digests, HashName } from './hash.ts';
+import type { Digests, HashName, HashThreads } from './hash.ts';
 
 /** What is expected of bytes that somebody sends. */
 export interface IncomingLimits {
@@ -66,29 +65,38 @@ async function withinTime<T>(next: Promise<T>, stallMs: number): Promise<T> {
 export interface HashedBytes<Names extends HashName> {
   readonly bytes: AsyncIterable<Uint8Array>;
   /** Of everything that has passed; asked for once, at the end. */
-  result(): { readonly sizeBytes: number; readonly digests: Digests<Names> };
+  result(): Promise<{ readonly sizeBytes: number; readonly digests: Digests<Names> }>;
 }
 
-/** Lets bytes pass and hashes them. */
+/** Lets bytes pass and has them hashed beside; they pass no faster than the slowest digest is computed. */
 export function hashedBytes<Names extends HashName>(
   bytes: AsyncIterable<Uint8Array>,
   names: readonly Names[],
+  threads: HashThreads,
 ): HashedBytes<Names> {
-  const hashes = names.map((name) => ({ name, hash: createHash(name) }));
   let sizeBytes = 0;
+  let ended: Promise<Digests<Names>> | undefined;
   async function* pass(): AsyncGenerator<Uint8Array> {
-    for await (const piece of bytes) {
-      for (const { hash } of hashes) hash.update(piece);
-      sizeBytes += piece.length;
-      yield piece;
+    const stream = threads.stream(names);
+    try {
+      for await (const piece of bytes) {
+        await stream.write(piece);
+        sizeBytes += piece.length;
+        yield piece;
+      }
+      ended = stream.end();
+      await ended;
+    } finally {
+      if (ended === undefined) stream.drop();
     }
   }
   return {
     bytes: pass(),
-    result: () => ({
-      sizeBytes,
-      digests: Object.fromEntries(hashes.map(({ name, hash }) => [name, hash.digest('hex')])) as Digests<Names>,
-    }),
+    async result() {
+      if (ended === undefined)
+        throw new Error('assertion failed: the bytes have passed when their digests are asked for');
+      return { sizeBytes, digests: await ended };
+    },
   };
 }
 

@@ -1,11 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import { Readable } from 'node:stream';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { copyBytes } from './copy.ts';
 import { stagingFault } from './errors.ts';
-import { hashFile } from './hash.ts';
+import { hashThreads } from './hash.ts';
+import { hashedBytes } from './incoming.ts';
 import { checkedId, pathInside, scratchSpace } from './scratch.ts';
 import { localPath } from './source-url.ts';
 import { spaceLedger } from './space.ts';
@@ -14,6 +16,9 @@ import { openStaging } from './staging.ts';
 const JOB = '11111111-1111-4111-8111-111111111111';
 const OTHER = '22222222-2222-4222-8222-222222222222';
 const INSTANCE = '33333333-3333-4333-8333-333333333333';
+
+const hashing = hashThreads();
+afterAll(() => hashing.close());
 
 let dir: string;
 beforeEach(async () => {
@@ -180,7 +185,7 @@ describe('digests', () => {
     await writeFile(join(dir, 'x'), bytes);
     const seen: number[] = [];
     const onBytes = (done: number): void => void seen.push(done);
-    expect(await hashFile(join(dir, 'x'), ['md5', 'sha512'], { onBytes })).toEqual({
+    expect(await hashing.file(join(dir, 'x'), ['md5', 'sha512'], { onBytes })).toEqual({
       md5: createHash('md5').update(bytes).digest('hex'),
       sha512: createHash('sha512').update(bytes).digest('hex'),
     });
@@ -188,7 +193,7 @@ describe('digests', () => {
   });
 
   test('of a missing file fail without its path', async () => {
-    await expect(hashFile(join(dir, 'gone'), ['md5'])).rejects.toMatchObject({
+    await expect(hashing.file(join(dir, 'gone'), ['md5'])).rejects.toMatchObject({
       code: 'io',
       message: 'The bytes cannot be read for their digests: there is no such file',
     });
@@ -197,11 +202,73 @@ describe('digests', () => {
   test('a cancelled thread ends', async () => {
     await writeFile(join(dir, 'x'), randomBytes(40 * 2 ** 20));
     const control = new AbortController();
-    const hashing = hashFile(join(dir, 'x'), ['sha512'], {
+    const cancelled = hashing.file(join(dir, 'x'), ['sha512'], {
       signal: control.signal,
       onBytes: () => control.abort(new Error('stop')),
     });
-    await expect(hashing).rejects.toThrow('stop');
+    await expect(cancelled).rejects.toThrow('stop');
+  });
+
+  test.each([
+    { name: 'nothing', pieces: [] },
+    { name: 'one small piece', pieces: [3] },
+    { name: 'pieces of every size', pieces: [1, 0, 65_536, 512 * 1024, 512 * 1024 + 1, 5 * 2 ** 20, 7] },
+  ])('of bytes that pass: $name', async ({ pieces }) => {
+    const given = pieces.map((length) => randomBytes(length));
+    const hashed = hashedBytes(Readable.from(given), ['md5', 'sha512'], hashing);
+    const passed: Uint8Array[] = [];
+    for await (const piece of hashed.bytes) passed.push(Uint8Array.from(piece));
+    const whole = Buffer.concat(given);
+    expect(Buffer.concat(passed).equals(whole)).toBe(true);
+    expect(await hashed.result()).toEqual({
+      sizeBytes: whole.length,
+      digests: {
+        md5: createHash('md5').update(whole).digest('hex'),
+        sha512: createHash('sha512').update(whole).digest('hex'),
+      },
+    });
+  });
+
+  test('of twenty streams and files at once are those of each', async () => {
+    const files = await Promise.all(
+      Array.from({ length: 20 }, async (_, index) => {
+        const bytes = randomBytes(4 * 2 ** 20 + index);
+        await writeFile(join(dir, String(index)), bytes);
+        return { path: join(dir, String(index)), bytes };
+      }),
+    );
+    const results = files.map(async ({ path, bytes }, index) => {
+      const expected = createHash('md5').update(bytes).digest('hex');
+      if (index % 2 === 0) return (await hashing.file(path, ['md5', 'sha512'])).md5 === expected;
+      const hashed = hashedBytes(Readable.from([bytes]), ['md5', 'sha512'], hashing);
+      for await (const piece of hashed.bytes) expect(piece.length).toBe(bytes.length);
+      return (await hashed.result()).digests.md5 === expected;
+    });
+    expect(await Promise.all(results)).toEqual(files.map(() => true));
+  });
+
+  test('a sender that fails is what the reader hears', async () => {
+    async function* failing(): AsyncGenerator<Uint8Array> {
+      yield randomBytes(1000);
+      throw new Error('cut');
+    }
+    const hashed = hashedBytes(failing(), ['md5'], hashing);
+    await expect(Array.fromAsync(hashed.bytes)).rejects.toThrow('cut');
+  });
+
+  test('threads that end fail what they were computing, and nothing after it', async () => {
+    const own = hashThreads();
+    const stream = own.stream(['md5', 'sha512']);
+    await stream.write(randomBytes(2 ** 20));
+    await own.close();
+    await expect(stream.end()).rejects.toThrow('ended without a digest');
+    const { md5 } = await (async () => {
+      const next = own.stream(['md5']);
+      await next.write(new Uint8Array(0));
+      return next.end();
+    })();
+    expect(md5).toBe('d41d8cd98f00b204e9800998ecf8427e');
+    await own.close();
   });
 });
 
@@ -237,7 +304,7 @@ describe('S14: promises of space', () => {
 });
 
 test('files of a job lie in its directory; discarding what is not there is done', async () => {
-  const staging = openStaging({ workDir: dir, instanceId: INSTANCE, marginBytes: 0 });
+  const staging = openStaging({ workDir: dir, instanceId: INSTANCE, marginBytes: 0, hashing });
   const path = await staging.pathOf(JOB, 'x');
   expect(path).toBe(join(dir, `diskmorph-${INSTANCE}`, JOB, 'x'));
   await writeFile(path, 'x');

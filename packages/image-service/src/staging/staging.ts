@@ -2,8 +2,9 @@ import { rename, rm, stat } from 'node:fs/promises';
 import type { FileCopy } from './copy.ts';
 import { copyBytes } from './copy.ts';
 import { StagingError, stagingFault } from './errors.ts';
-import type { Digests, HashName, HashWork } from './hash.ts';
-import { hashFile } from './hash.ts';
+import type { Digests, HashName, HashThreads, HashWork } from './hash.ts';
+import type { HashedBytes } from './incoming.ts';
+import { hashedBytes } from './incoming.ts';
 import type { ScratchSpace } from './scratch.ts';
 import { checkedId, pathInside, scratchSpace } from './scratch.ts';
 import type { SpaceLedger } from './space.ts';
@@ -16,6 +17,8 @@ export interface Staging extends ScratchSpace, SpaceLedger {
   /** Copies a file in, flushed, its space promised to `owner` beforehand; see `copyBytes` and `SpaceLedger`. */
   bringIn(owner: string, copy: FileCopy): Promise<{ readonly sizeBytes: number }>;
   hash<Names extends HashName>(path: string, names: readonly Names[], work?: HashWork): Promise<Digests<Names>>;
+  /** Lets bytes pass and has them hashed beside; see `hashedBytes`. */
+  hashed<Names extends HashName>(bytes: AsyncIterable<Uint8Array>, names: readonly Names[]): HashedBytes<Names>;
   /**
    * Moves a file of the staging area to a path of the job; a file that was moved there already stays. Throws `io`,
    * `bad_source` when it is at neither place.
@@ -30,6 +33,7 @@ export function openStaging(options: {
   readonly workDir: string;
   readonly instanceId: string;
   readonly marginBytes: number;
+  readonly hashing: HashThreads;
   /** Tells apart what one installation keeps for several purposes. */
   readonly purpose?: 'uploads';
 }): Staging {
@@ -46,7 +50,8 @@ export function openStaging(options: {
       if (source.size <= (copy.maxBytes ?? source.size)) await space.reserve(owner, source.size);
       return copyBytes(copy);
     },
-    hash: hashFile,
+    hash: (path, names, work) => options.hashing.file(path, names, work),
+    hashed: (bytes, names) => hashedBytes(bytes, names, options.hashing),
     adopt: adoptFile,
     async discard(path) {
       try {

@@ -1,0 +1,82 @@
+import type { HashName } from './hash-messages.ts';
+import { SLOT_COUNT, SLOT_SIZE } from './hash-messages.ts';
+import type { DigestInThread, HashThread } from './hash-thread.ts';
+
+/** Digests of bytes that come one after the other, computed beside the event loop. */
+export interface HashStream<Names extends HashName> {
+  /** Takes the bytes, which may be used again at once; settles when there is room for more. Throws when a thread failed. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** The digests in hex, of everything that was written. */
+  end(): Promise<{ readonly [Name in Names]: string }>;
+  /** Nobody wants the digests. */
+  drop(): void;
+}
+
+/**
+ * A stream whose bytes lie in a few slots of shared memory: they are copied once, whatever the number of digests, and
+ * a slot is filled again only when every thread has read it. That bounds the memory, and slows the sender down to the
+ * slowest digest.
+ */
+export function hashStream<Names extends HashName>(
+  names: readonly Names[],
+  threads: readonly HashThread[],
+): HashStream<Names> {
+  const memory = new SharedArrayBuffer(SLOT_SIZE * SLOT_COUNT);
+  const slots = new Uint8Array(memory);
+  /** How many threads have yet to read each slot. */
+  const readers: number[] = Array.from({ length: SLOT_COUNT }, () => 0);
+  let current = 0;
+  let filled = 0;
+  let failure: unknown;
+  let wake: (() => void) | undefined;
+  const fail = (error: unknown): void => {
+    failure ??= error;
+    wake?.();
+  };
+  const digests = names.map((name, index) => {
+    const thread = threads[index % threads.length];
+    if (thread === undefined) throw new Error('assertion failed: there is a thread for each digest');
+    const onSlot = (slot: number): void => {
+      readers[slot] = (readers[slot] ?? 0) - 1;
+      wake?.();
+    };
+    const digest: DigestInThread = thread.stream(name, memory, { onSlot });
+    digest.hex.catch(fail);
+    return { name, digest };
+  });
+  const hand = (): void => {
+    readers[current] = digests.length;
+    for (const { digest } of digests) digest.update(current, filled);
+    current = (current + 1) % SLOT_COUNT;
+    filled = 0;
+  };
+  const room = async (): Promise<void> => {
+    while (failure === undefined && readers[current] !== 0) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      wake = resolve;
+      await promise;
+    }
+    if (failure !== undefined) throw failure;
+  };
+  return {
+    async write(bytes) {
+      for (let done = 0; done < bytes.length;) {
+        if (filled === 0) await room();
+        const part = bytes.subarray(done, done + SLOT_SIZE - filled);
+        slots.set(part, current * SLOT_SIZE + filled);
+        filled += part.length;
+        done += part.length;
+        if (filled === SLOT_SIZE) hand();
+      }
+    },
+    async end() {
+      if (filled > 0) hand();
+      for (const { digest } of digests) digest.finish();
+      const entries = digests.map(async ({ name, digest }) => [name, await digest.hex] as const);
+      return Object.fromEntries(await Promise.all(entries)) as { readonly [Name in Names]: string };
+    },
+    drop() {
+      for (const { digest } of digests) digest.drop(new Error('The digest is no longer wanted'));
+    },
+  };
+}
