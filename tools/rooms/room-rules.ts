@@ -128,6 +128,7 @@ export const ROOMS: readonly Room[] = [
 
   // The service. `main.ts` builds everything, `server.ts` what listens, `stores.ts` opens the stores; `index.ts` is what others may import of the package.
   { name: 'main', path: `${SERVICE}/main.ts`, mayImport: ['everything'], mustNotSay: [] },
+  { name: 'configured', path: `${SERVICE}/configured.ts`, mayImport: ['everything'], mustNotSay: [] },
   { name: 'stores', path: `${SERVICE}/stores.ts`, mayImport: ['config', 'staging', 'store'], mustNotSay: [] },
   { name: 'server', path: `${SERVICE}/server.ts`, mayImport: ['everything'], mustNotSay: [] },
   { name: 'roads of images', path: `${SERVICE}/image-roads.ts`, mayImport: ['everything'], mustNotSay: [] },
@@ -175,7 +176,7 @@ export const ROOMS: readonly Room[] = [
     name: 'cli',
     path: 'packages/cli/src/',
     mayImport: ['disk-image', 'disk-image-node'],
-    mayImportFrom: [{ room: 'image-service', files: /(?:service|serve|token|import|images|tasks|resume)[^/]*\.ts$/ }],
+    mayImportFrom: [{ room: 'image-service', files: /(?:service|serve|token|config|import|images|tasks|resume)[^/]*\.ts$/ }],
     mustNotSay: ['catalog', 'image id'],
   },
   { name: 'console', path: 'packages/console/src/', mayImport: [], mustNotSay: [] },

@@ -48,6 +48,11 @@ export const commandGroups: readonly { readonly title: string; readonly commands
         load: async () => (await import('./commands/serve.ts')).serveCommand,
       },
       {
+        name: 'config',
+        summary: 'Check the configuration of the service, or print a sample',
+        load: async () => (await import('./commands/config.ts')).configCommand,
+      },
+      {
         name: 'token',
         summary: 'Make a token for callers of the service',
         load: async () => (await import('./commands/token.ts')).tokenCommand,

@@ -24,6 +24,13 @@ export const SERVICE_OPTIONS: readonly OptionSpec[] = [
       'A configuration file, or a directory of *.conf; later ones win. Without one the built-in configuration holds',
   },
   {
+    long: 'config-dir',
+    value: 'DIR',
+    repeatable: true,
+    joins: 'config-file',
+    summary: 'The *.conf of a directory, in the order of their names, between the files named before and after it',
+  },
+  {
     long: 'state-dir',
     value: 'DIR',
     summary: 'Where images and tasks are kept; DISKMORPH_STATE_DIR or ~/.local/state/diskmorph when it is not given',

@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Transaction } from 'kysely';
 import { Kysely } from 'kysely';
@@ -10,11 +9,9 @@ import type { CatalogTables } from './catalog/database/tables.ts';
 import type { ImageRecord } from './catalog/image.ts';
 import { FAILED_STORES_PROPERTY } from './catalog/image.ts';
 import type { Catalog } from './catalog/repositories.ts';
-import { checkDirectories } from './config/directories.ts';
-import { embeddedConfiguration, embeddedPlaces, stateDirectory } from './config/embedded.ts';
 import type { Configuration } from './config/load.ts';
-import { loadConfiguration, readConfigurationFiles } from './config/load.ts';
 import { ConfigurationError } from './config/problem.ts';
+import { openConfiguration, targetOptionProblems, targetOptions } from './configured.ts';
 import { databaseJournal } from './flow/database-journal.ts';
 import { embeddedEngine } from './flow/embedded-engine.ts';
 import type { Engine } from './flow/engine.ts';
@@ -103,7 +100,8 @@ export async function openWholeService(options: OpenOptions): Promise<WholeServi
   const configuration = await openConfiguration(options);
   for (const warning of configuration.warnings) log(warning);
   const tools = nodeImageTools(configuration.conversionThreads === 0 ? undefined : configuration.conversionThreads);
-  checkTargetOptions(configuration, tools);
+  const wrong = targetOptionProblems(configuration, tools);
+  if (wrong.length > 0) throw new ConfigurationError(wrong);
   const db = new Kysely<Tables>({ dialect: sqliteDialect(configuration.databasePath) });
   try {
     await migrateDatabase(db, { ...CATALOG_MIGRATIONS, ...JOURNAL_MIGRATIONS }, Date.now);
@@ -118,44 +116,6 @@ export async function openWholeService(options: OpenOptions): Promise<WholeServi
     await db.destroy();
     throw error;
   }
-}
-
-/** The checked configuration that the options mean; makes the directories of the built-in one. Throws `ConfigurationError`. */
-export async function openConfiguration(options: OpenOptions): Promise<Configuration> {
-  const environment = options.environment ?? process.env;
-  const stateDir = stateDirectory(options.stateDir, environment);
-  const places = embeddedPlaces(stateDir);
-  const configFiles = options.configFiles ?? [];
-  const embedded = configFiles.length === 0;
-  const configuration = loadConfiguration({
-    files: embedded ? [embeddedConfiguration(stateDir)] : await readConfigurationFiles(configFiles),
-    environment,
-    overrides: options.overrides ?? {},
-    defaultDatabase: places.database,
-  });
-  if (embedded) for (const directory of places.directories) await mkdir(directory, { recursive: true, mode: 0o700 });
-  else if (configuration.stateDatabase === places.database) await mkdir(stateDir, { recursive: true, mode: 0o700 });
-  await checkDirectories(configuration);
-  return configuration;
-}
-
-function checkTargetOptions(configuration: Configuration, tools: ImageTools): void {
-  const problems = Object.entries(targetOptions(configuration)).flatMap(([format, options]) => {
-    try {
-      tools.checkOptions(format, options);
-      return [];
-    } catch (error) {
-      const value = Object.entries(options).map(([name, given]) => `${name}=${given}`);
-      const message = error instanceof Error ? error.message : String(error);
-      return [{ section: 'diskmorph', option: `${format}_options`, value: value.join(','), message }];
-    }
-  });
-  if (problems.length > 0) throw new ConfigurationError(problems);
-}
-
-function targetOptions(configuration: Configuration): ImportSettings['targetOptions'] {
-  const { rawOptions: raw, qcow2Options: qcow2, vmdkOptions: vmdk } = configuration;
-  return { raw, qcow2, vmdk };
 }
 
 async function makeParts(configuration: Configuration, db: Kysely<Tables>, tools: ImageTools): Promise<RawParts> {

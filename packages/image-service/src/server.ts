@@ -1,13 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { isLoopback } from './api/address.ts';
 import type { ApiParts, ApiSettings } from './api/api-parts.ts';
 import { apiServer } from './api/server.ts';
 import type { Access } from './auth/access.ts';
 import { AccessError, openAccess } from './auth/access.ts';
 import type { Authenticator } from './auth/caller.ts';
-import { ACCESS_OPTIONS } from './config/access-options.ts';
 import type { Configuration } from './config/load.ts';
 import { ConfigurationError } from './config/problem.ts';
+import { openAddressProblem, problemsOfAccess } from './configured.ts';
 import type { ImageRoads } from './image-roads.ts';
 import { imageRoads } from './image-roads.ts';
 import type { OpenOptions, WholeService } from './main.ts';
@@ -46,7 +45,8 @@ export async function serveImages(options: ServeOptions): Promise<ImageServer> {
     const host = options.host ?? whole.configuration.bindHost;
     const access = await openConfiguredAccess(whole, options);
     opened = access;
-    refuseOpenAddress(host, access, options);
+    const exposed = access.asks === 'everybody' ? undefined : openAddressProblem(whole.configuration, host);
+    if (exposed !== undefined && options.unauthenticated !== 'allow') throw new ConfigurationError([exposed]);
     const roads = imageRoads(whole);
     const app = apiServer(apiParts(whole, { options, access, roads }));
     await whole.engine.start();
@@ -75,23 +75,8 @@ async function openConfiguredAccess({ configuration, parts }: WholeService, opti
     return authenticator === undefined ? access : { ...access, authenticator, asks: 'everybody' };
   } catch (error) {
     if (!(error instanceof AccessError)) throw error;
-    const { section, name: option } = ACCESS_OPTIONS[error.setting];
-    throw new ConfigurationError(error.problems.map((message) => ({ section, option, value: error.path, message })));
+    throw new ConfigurationError(problemsOfAccess(error));
   }
-}
-
-/** Without authentication everybody is the administrator: that is for this machine alone. */
-function refuseOpenAddress(host: string, { asks }: Access, { unauthenticated }: ServeOptions): void {
-  if (isLoopback(host) || unauthenticated === 'allow' || asks === 'everybody') return;
-  throw new ConfigurationError([
-    {
-      section: 'DEFAULT',
-      option: 'bind_host',
-      value: host,
-      message:
-        'is not an address of this machine alone, and nobody is asked who they are; --allow-unauthenticated lets everybody in',
-    },
-  ]);
 }
 
 interface Surroundings {

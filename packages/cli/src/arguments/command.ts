@@ -12,6 +12,8 @@ export interface OptionSpec {
   /** True when `--long` stands for itself and only `--long=VALUE` has a value. */
   readonly valueIsOptional?: boolean;
   readonly repeatable?: boolean;
+  /** The option among whose values its own are, in the order of the line. */
+  readonly joins?: string;
   readonly summary: string;
 }
 

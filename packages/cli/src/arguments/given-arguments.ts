@@ -30,8 +30,9 @@ export function parseArguments(command: Command, line: readonly string[]): Given
     if (token.kind !== 'option') continue;
     const spec = requireSpec(specs, token.rawName, token.name);
     checkValue(spec, token.rawName, token.value);
-    const earlier = values.get(spec.long) ?? [];
-    values.set(spec.long, spec.repeatable === true ? [...earlier, token.value] : [token.value]);
+    const name = spec.joins ?? spec.long;
+    const earlier = values.get(name) ?? [];
+    values.set(name, spec.repeatable === true ? [...earlier, token.value] : [token.value]);
   }
   if (!values.has(HELP_OPTION.long)) checkOperands(command, operands);
   return givenArguments(operands, values);

@@ -79,6 +79,29 @@ export async function openAccess(settings: AccessSettings, surroundings: AccessS
   }
 }
 
+/** Everything because of which `openAccess` would fail; nobody is asked anything over the network. */
+export async function accessFaults(
+  settings: AccessSettings,
+  surroundings: AccessSurroundings,
+): Promise<readonly AccessError[]> {
+  const nothing = { keystone: undefined, tokenFile: undefined, policyFile: undefined };
+  const parts = [
+    { ...nothing, policyFile: settings.policyFile },
+    { ...nothing, keystone: settings.keystone },
+    { ...nothing, tokenFile: settings.tokenFile },
+  ];
+  const faults: AccessError[] = [];
+  for (const part of parts) {
+    try {
+      await (await openAccess(part, surroundings)).close();
+    } catch (error) {
+      if (!(error instanceof AccessError)) throw error;
+      faults.push(error);
+    }
+  }
+  return faults;
+}
+
 async function openPolicy(
   { policyFile }: AccessSettings,
   { log }: AccessSurroundings,

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, isAbsolute } from 'node:path';
 import type { Configuration } from './load.ts';
 import { OPTIONS } from './options.ts';
 import type { ConfigurationProblem } from './problem.ts';
@@ -17,10 +17,23 @@ interface NeededPath {
 
 /** Makes sure that every configured directory is there and can be written, and every file of certificates read. Throws `ConfigurationError` naming each that is not. */
 export async function checkDirectories(configuration: Configuration): Promise<void> {
+  const problems = await directoryProblems(configuration);
+  if (problems.length > 0) throw new ConfigurationError(problems);
+}
+
+/**
+ * What `checkDirectories` would complain of; values that could not be read (they are empty) are not complained of
+ * again. `missing`: what is said of a directory that is not there, nothing when whoever starts makes it.
+ */
+export async function directoryProblems(
+  configuration: Configuration,
+  missing: 'complain' | 'made at start' = 'complain',
+): Promise<readonly ConfigurationProblem[]> {
   const problems: ConfigurationProblem[] = [];
   for (const needed of neededDirectories(configuration)) {
+    if (!isAbsolute(needed.path)) continue;
     const message = await directoryFault(needed.path);
-    if (message === undefined) continue;
+    if (message === undefined || (missing === 'made at start' && message === MISSING)) continue;
     problems.push({ section: needed.section, option: needed.option, value: needed.path, message });
   }
   for (const { section, option, path } of configuration.stores.flatMap(neededCertificates)) {
@@ -30,8 +43,10 @@ export async function checkDirectories(configuration: Configuration): Promise<vo
     );
     if (!readable) problems.push({ section, option, value: path, message: 'the file cannot be read' });
   }
-  if (problems.length > 0) throw new ConfigurationError(problems);
+  return problems;
 }
+
+const MISSING = 'the directory does not exist';
 
 function neededDirectories(configuration: Configuration): readonly NeededPath[] {
   const multiStore = configuration.enabledBackends !== undefined;
@@ -67,7 +82,7 @@ async function directoryFault(path: string): Promise<string | undefined> {
     return undefined;
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code === 'ENOENT') return 'the directory does not exist';
+    if (code === 'ENOENT') return MISSING;
     if (code === 'EACCES' || code === 'EROFS') return 'the directory cannot be written';
     return error instanceof Error ? error.message : String(error);
   }

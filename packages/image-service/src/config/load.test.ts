@@ -93,6 +93,24 @@ describe('the value of an option', () => {
       expected: { cluster_size: '1M', compression_type: 'zstd' },
     },
     { text: '', read: (c: Configuration) => c.databasePath, expected: '/state/state.db' },
+    {
+      text: '[inject_metadata_properties]\ninject = managed_by:images, team:"a:b"',
+      read: (c: Configuration) => [...c.injectProperties],
+      expected: [
+        ['managed_by', 'images'],
+        ['team', '"a:b"'],
+      ],
+    },
+    {
+      text: '[DEFAULT]\nroot = /srv/$$1\n[task]\nwork_dir = ${DEFAULT.root}/work',
+      read: (c: Configuration) => c.workDir,
+      expected: '/srv/$1/work',
+    },
+    {
+      text: '[DEFAULT]\nenabled_backends = a:file\n[a]\nfilesystem_store_datadir = ${os_glance_tasks_store.filesystem_store_datadir}/a\n[os_glance_tasks_store]\nfilesystem_store_datadir = /t\n[os_glance_staging_store]\nfilesystem_store_datadir = /s',
+      read: (c: Configuration) => c.stores,
+      expected: [{ id: 'a', type: 'file', weight: 0, directories: [{ path: '/t/a', weight: 0 }], layout: 'flat' }],
+    },
   ])('$text -> $expected', ({ text, read, expected }) => {
     expect(read(load({ text }))).toEqual(expected);
   });
@@ -231,6 +249,12 @@ describe('warnings do not stop the start', () => {
   ])('$text', ({ text, warning }) => {
     const { warnings } = load({ text });
     expect(warnings).toEqual([expect.stringMatching(warning)]);
+  });
+
+  test('a deprecated name that is there twice is warned of once', () => {
+    const text = '[task]\neventlet_executor_pool_size = 3\neventlet_executor_pool_size = 4';
+    const { warnings, maxWorkers } = load({ text });
+    expect({ maxWorkers, warnings: warnings.length }).toEqual({ maxWorkers: 4, warnings: 1 });
   });
 
   test('a deprecated name still gives its value, the new name wins', () => {

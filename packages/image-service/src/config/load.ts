@@ -70,8 +70,21 @@ function reason(error: unknown): string {
   return code === 'ENOENT' ? 'there is no such file' : error instanceof Error ? error.message : String(error);
 }
 
+/** A configuration as far as it could be read: what is wrong in it has something else in its place, and is among the problems. */
+export interface ExaminedConfiguration {
+  readonly configuration: Configuration;
+  readonly problems: readonly ConfigurationProblem[];
+}
+
 /** The configuration that the sources give, all values checked. Throws `ConfigurationError` with every problem found. */
 export function loadConfiguration(sources: ConfigurationSources): Configuration {
+  const { configuration, problems } = examineConfiguration(sources);
+  if (problems.length > 0) throw new ConfigurationError(problems);
+  return configuration;
+}
+
+/** As `loadConfiguration`, for those who look for further problems before they say what is wrong. */
+export function examineConfiguration(sources: ConfigurationSources): ExaminedConfiguration {
   const files = sources.files.map((file) => parseIni(file.text, file.name));
   const entries = files.flatMap((file) => file.entries);
   const given = { entries, environment: sources.environment, overrides: sources.overrides ?? {} };
@@ -86,8 +99,8 @@ export function loadConfiguration(sources: ConfigurationSources): Configuration 
     sources.files.map((file) => file.name),
   );
   const warnings = [...reader.warnings, ...unknownOptionWarnings(entries, stores)];
-  if (reader.problems.length > 0) throw new ConfigurationError(reader.problems);
-  return { ...values, stores, defaultStore, workDir, databasePath, access, warnings };
+  const configuration = { ...values, stores, defaultStore, workDir, databasePath, access, warnings };
+  return { configuration, problems: reader.problems };
 }
 
 function readValues(reader: ValueReader, sources: ConfigurationSources): OptionValues {
