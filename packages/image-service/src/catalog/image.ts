@@ -33,10 +33,23 @@ export const IMAGE_TRANSITIONS: Readonly<Record<ImageStatus, readonly ImageStatu
   deleted: [],
 };
 
-/** Where the bytes of an image lie: the id of a store and the name that this store gave them. */
+/** What the stored bytes of an image are. Sizes in bytes, digests in hex. */
+export interface ImageForm {
+  readonly diskFormat: string | null;
+  readonly containerFormat: string | null;
+  readonly size: number | null;
+  readonly virtualSize: number | null;
+  readonly checksum: string | null;
+  readonly osHashAlgo: string | null;
+  readonly osHashValue: string | null;
+}
+
+/** Where bytes of an image lie: the id of a store and the name that this store gave them. */
 export interface ImageLocation {
   readonly store: string;
   readonly location: string;
+  /** What the bytes there are, where they are not what the image's record says: another format of the same disk. */
+  readonly form?: ImageForm;
 }
 
 /** What is known of one image. Sizes in bytes, times in milliseconds since 1970. */
@@ -86,6 +99,11 @@ export const IMPORT_TASK_PROPERTY: string = 'os_glance_import_task';
 export const IMPORTING_STORES_PROPERTY: string = 'os_glance_importing_to_stores';
 /** A comma list of the stores that an import could not fill. */
 export const FAILED_STORES_PROPERTY: string = 'os_glance_failed_import';
+
+/** What the bytes at a location of the image are. */
+export function formAt(image: ImageRecord, { form }: ImageLocation): ImageForm {
+  return form ?? image;
+}
 
 /** A new image as it is first recorded, at `now`. */
 export function newImageRecord(image: NewImage, now: number): ImageRecord {

@@ -131,11 +131,24 @@ test('a project is a member once, and may be removed once', async () => {
   await expect(catalog.members.setStatus('a', 'p', 'accepted')).rejects.toMatchObject({ code: 'not_found' });
 });
 
-test('usage counts each stored copy', async () => {
+test('usage counts each stored copy with its own size', async () => {
   await insertAll({ id: 'a', owner: 'p' }, { id: 'b', owner: 'p' }, { id: 'c', owner: 'q', size: 7 });
   const image = await catalog.images.save(await catalog.images.get('a'), { status: 'saving' });
   expect(await catalog.images.usage('p')).toEqual({ images: 2, storedBytes: 0, uploading: 1 });
   const locations = ['s', 't'].map((store) => ({ store, location: 'x' }));
   await catalog.images.save(image, { status: 'active', size: 10, locations });
   expect(await catalog.images.usage('p')).toEqual({ images: 2, storedBytes: 20, uploading: 0 });
+  const form = {
+    diskFormat: 'raw',
+    containerFormat: 'bare',
+    size: 100,
+    virtualSize: 100,
+    checksum: 'c',
+    osHashAlgo: 'sha512',
+    osHashValue: 'h',
+  };
+  const active = await catalog.images.get('a');
+  await catalog.images.save(active, { locations: [...locations, { store: 'u', location: 'y', form }] });
+  expect(await catalog.images.usage('p')).toEqual({ images: 2, storedBytes: 120, uploading: 0 });
+  expect((await catalog.images.get('a')).locations).toEqual([...locations, { store: 'u', location: 'y', form }]);
 });

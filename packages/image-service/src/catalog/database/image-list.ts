@@ -54,7 +54,7 @@ export async function imageUsage(db: Kysely<CatalogTables>, owner: string | null
     .innerJoin('image_locations', 'image_locations.image_id', 'images.id')
     .where('images.status', '!=', 'deleted')
     .where((row) => (owner === null ? row('images.owner', 'is', null) : row('images.owner', '=', owner)))
-    .select((row) => row.fn.sum<number>('images.size').as('bytes'))
+    .select((row) => row.fn.sum<number>(row.fn.coalesce('image_locations.size', 'images.size')).as('bytes'))
     .executeTakeFirst();
   return {
     images: Number(counted?.images ?? 0),

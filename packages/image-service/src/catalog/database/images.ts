@@ -1,9 +1,10 @@
 import type { Kysely, Selectable } from 'kysely';
 import { CatalogError } from '../errors.ts';
-import type { ImageChanges, ImageLocation, ImageRecord, NewImage } from '../image.ts';
+import type { ImageChanges, ImageRecord, NewImage } from '../image.ts';
 import { changedImage, IMAGE_STATUSES, newImageRecord, VISIBILITIES } from '../image.ts';
 import type { ImageRepo } from '../repositories.ts';
 import { imageUsage, selectImages } from './image-list.ts';
+import { locationOf, locationRows } from './locations.ts';
 import type { CatalogTables, ImageLocationRow, ImagePropertyRow, ImageRow, ImageTagRow } from './tables.ts';
 
 /** Joins the parts of one change into a transaction; inside one it is that one. */
@@ -71,12 +72,7 @@ async function insertParts(db: Kysely<CatalogTables>, image: ImageRecord, given:
   if (properties.length > 0) await db.insertInto('image_properties').values(properties).execute();
   const tags = (given.tags ?? []).map((tag) => ({ image_id: image.id, tag }));
   if (tags.length > 0) await db.insertInto('image_tags').values(tags).execute();
-  const locations = (given.locations ?? []).map(({ store, location }, position) => ({
-    image_id: image.id,
-    position,
-    store,
-    location,
-  }));
+  const locations = locationRows(image.id, given.locations ?? []);
   if (locations.length > 0) await db.insertInto('image_locations').values(locations).execute();
 }
 
@@ -157,7 +153,7 @@ function recordOf(row: Selectable<ImageRow>, { properties, tags, locations }: Im
     osHidden: row.os_hidden !== 0,
     properties: Object.fromEntries(properties.map(({ name, value }) => [name, value])),
     tags: tags.map(({ tag }) => tag),
-    locations: locations.map(({ store, location }): ImageLocation => ({ store, location })),
+    locations: locations.map(locationOf),
     createdAt: Number(row.created_at),
     updatedAt: Number(row.updated_at),
     deletedAt: row.deleted_at === null ? null : Number(row.deleted_at),

@@ -5,6 +5,7 @@ import type { Migration } from './migrate.ts';
 export const CATALOG_MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001-catalog-images-and-tasks': createImagesAndTasks,
   '0002-catalog-tags-and-members': createTagsAndMembers,
+  '0003-catalog-location-forms': addLocationForms,
 };
 
 async function createImagesAndTasks(db: Kysely<unknown>): Promise<void> {
@@ -97,4 +98,20 @@ async function createTagsAndMembers(db: Kysely<unknown>): Promise<void> {
   await db.schema.createIndex('image_members_of_project').on('image_members').column('member').execute();
   await db.schema.createIndex('images_by_name').on('images').column('name').execute();
   await db.schema.createIndex('images_by_owner').on('images').column('owner').execute();
+}
+
+/** Locations may hold the image in another format than the one that its record describes. */
+async function addLocationForms(db: Kysely<unknown>): Promise<void> {
+  const columns = [
+    ['disk_format', 'varchar(20)'],
+    ['container_format', 'varchar(20)'],
+    ['size', 'bigint'],
+    ['virtual_size', 'bigint'],
+    ['checksum', 'varchar(32)'],
+    ['os_hash_algo', 'varchar(64)'],
+    ['os_hash_value', 'varchar(128)'],
+  ] as const;
+  for (const [name, type] of columns) {
+    await db.schema.alterTable('image_locations').addColumn(name, type).execute();
+  }
 }

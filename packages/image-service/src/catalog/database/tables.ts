@@ -35,6 +35,14 @@ export interface ImageLocationRow {
   position: number;
   store: string;
   location: string;
+  /** What the bytes there are, where they differ from what the image says; all null where they do not. */
+  disk_format: string | null;
+  container_format: string | null;
+  size: number | null;
+  virtual_size: number | null;
+  checksum: string | null;
+  os_hash_algo: string | null;
+  os_hash_value: string | null;
 }
 
 /** One row for each tag of an image. */
