@@ -174,3 +174,12 @@ test('nothing is put or deleted', async () => {
   await expect(store.delete(at('/ranges'))).rejects.toMatchObject({ code: 'read_only' });
   expect([store.readOnly, await store.blobsOf(owner.imageId), await store.freeBytes()]).toEqual([true, [], 0]);
 });
+
+test('its locations are web addresses, those of callers too, as long as they hold no credentials', async () => {
+  expect(await store.addressOf('https://example.org/a')).toBe('https://example.org/a');
+  const urls = ['http://a/b', 'https://u:p@a/b', 'file:///etc/passwd', 'ftp://a/b', `http://a/${'b'.repeat(3000)}`];
+  expect(urls.map((url) => store.locationAt(url, '11111111-1111-4111-8111-111111111111'))).toEqual([
+    'http://a/b',
+    ...urls.slice(1).map(() => undefined),
+  ]);
+});

@@ -316,6 +316,18 @@ export function describeStore({ name, make, largeBytes }: StoreTraits): void {
       },
     );
 
+    test('an address names the bytes, and means nothing for another image', async () => {
+      const [imageId, other] = [nextId(), nextId()];
+      const { location } = await store.put({ imageId, epoch: 1 }, { bytes: streamOf(small) });
+      const address = await store.addressOf(location);
+      expect(address).toMatch(/^(file|s3\+https?):\/\//);
+      expect([undefined, location]).toContain(store.locationAt(address, imageId));
+      expect(store.locationAt(address, other)).toBeUndefined();
+      expect(store.locationAt('file:///etc/passwd', imageId)).toBeUndefined();
+      expect(store.locationAt(`${address}/../../x`, imageId)).toBeUndefined();
+      await store.delete(location);
+    });
+
     test('the free space is a number or unknown', async () => {
       const free = await store.freeBytes();
       expect(free ?? 1).toBeGreaterThan(0);

@@ -50,7 +50,12 @@ export interface ImageLocation {
   readonly location: string;
   /** What the bytes there are, where they are not what the image's record says: another format of the same disk. */
   readonly form?: ImageForm;
+  /** What callers have noted about this place; absent when they have noted nothing. JSON. */
+  readonly metadata?: LocationMetadata;
 }
+
+/** JSON that callers keep with a location. */
+export type LocationMetadata = Readonly<Record<string, unknown>>;
 
 /** What is known of one image. Sizes in bytes, times in milliseconds since 1970. */
 export interface ImageRecord {

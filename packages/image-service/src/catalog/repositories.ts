@@ -2,6 +2,7 @@ import { CatalogError } from './errors.ts';
 import type { ImageChanges, ImageRecord, NewImage } from './image.ts';
 import type { ImageQuery } from './image-query.ts';
 import type { MemberRecord, MemberStatus } from './member.ts';
+import type { MetadefRepo } from './metadefs/repository.ts';
 import type { NewTask, TaskChanges, TaskRecord, TaskStatus } from './task.ts';
 
 /** A place in a list: the last record already seen, in order of creation. */
@@ -57,6 +58,23 @@ export interface MemberRepo {
   remove(imageId: string, member: string): Promise<void>;
 }
 
+/** A place in a store that no image names any more. */
+export interface OrphanedBlob {
+  readonly imageId: string;
+  readonly store: string;
+  readonly location: string;
+}
+
+/** Bytes that still have to be removed from their stores: written in the transaction in which an image gives them up. */
+export interface BlobRemovalRepo {
+  /** Harmless when repeated. */
+  add(blob: OrphanedBlob): Promise<void>;
+  /** Oldest first. */
+  list(): Promise<readonly OrphanedBlob[]>;
+  /** The bytes are gone. Missing means done. */
+  done(blob: OrphanedBlob): Promise<void>;
+}
+
 /** The tasks. */
 export interface TaskRepo {
   /** Throws `not_found`. */
@@ -73,7 +91,9 @@ export interface TaskRepo {
 export interface Catalog<Transaction = unknown> {
   readonly images: ImageRepo;
   readonly members: MemberRepo;
+  readonly metadefs: MetadefRepo;
   readonly tasks: TaskRepo;
+  readonly blobRemovals: BlobRemovalRepo;
   /** Random and fixed at the creation of the catalogue: marks what belongs to it elsewhere. */
   readonly instanceId: string;
   /** Everything that `work` does through the given catalogue happens, or nothing does. */
@@ -85,6 +105,7 @@ export interface CatalogInTransaction<Transaction> {
   readonly images: ImageRepo;
   readonly members: MemberRepo;
   readonly tasks: TaskRepo;
+  readonly blobRemovals: BlobRemovalRepo;
   readonly transaction: Transaction;
 }
 

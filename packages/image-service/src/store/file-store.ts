@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { blobName, parseBlobName, requireBlobName, requireImageId } from './blob-name.ts';
 import type { StoreDirectory } from './file-directories.ts';
 import { blobNamesIn, blobPath, byPreference, findBlob, freeBytesOf, possiblePaths } from './file-directories.ts';
@@ -83,6 +84,11 @@ export function fileStore(options: FileStoreOptions): ImageStore {
       const free = directories.map(({ path }) => freeBytesOf(path).catch(fault('its free space cannot be told')));
       return Math.max(0, Math.max(...(await Promise.all(free))) - (options.marginBytes ?? 0));
     },
+    async addressOf(location) {
+      const found = await located(location);
+      return pathToFileURL(found ?? possiblePaths(directories, location)[0] ?? '').href;
+    },
+    locationAt: () => undefined,
   };
 }
 

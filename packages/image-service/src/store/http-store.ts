@@ -22,6 +22,9 @@ interface Web extends HttpStoreOptions {
   readonly mayReach: AddressRule;
 }
 
+/** Characters of a web address; the catalogue keeps no longer ones. */
+const MAX_ADDRESS_LENGTH = 2048;
+
 /** A store that is only read: a location is the web address of the bytes. */
 export function httpStore(options: HttpStoreOptions): ImageStore {
   const { id } = options;
@@ -49,15 +52,25 @@ export function httpStore(options: HttpStoreOptions): ImageStore {
     discardUnfinished: async () => {},
     clearLeftovers: async () => {},
     freeBytes: async () => 0,
+    addressOf: async (location) => {
+      webAddress(location);
+      return location;
+    },
+    locationAt: (url) => (isWebAddress(url) ? url : undefined),
   };
 }
 
 /** The address that a location is. Throws `missing` for what is none, or has credentials in it. */
 function webAddress(location: string): URL {
   const url = URL.parse(location);
-  const isWeb = url?.protocol === 'http:' || url?.protocol === 'https:';
-  if (url === null || !isWeb || url.username !== '' || url.password !== '') refuseLocation(location);
+  if (url === null || !isWebAddress(location)) refuseLocation(location);
   return url;
+}
+
+function isWebAddress(location: string): boolean {
+  const url = URL.parse(location);
+  const isWeb = url?.protocol === 'http:' || url?.protocol === 'https:';
+  return isWeb && url.username === '' && url.password === '' && location.length <= MAX_ADDRESS_LENGTH;
 }
 
 interface Reading {

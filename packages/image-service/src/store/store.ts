@@ -82,6 +82,13 @@ export interface ImageStore {
   clearLeftovers(kept?: KeptLeftovers): Promise<void>;
   /** How many bytes a put may bring; undefined where nobody can tell. */
   freeBytes(): Promise<number | undefined>;
+  /** A URL of the bytes, for programs that read them by themselves. It holds no credentials. Throws `missing` for no location. */
+  addressOf(location: string): Promise<string>;
+  /**
+   * The location that a caller's URL means for an image: undefined when it means none here, or one that callers must not
+   * choose. Bytes in a store that is written belong to the image that they were stored for, and files to the service alone.
+   */
+  locationAt(url: string, imageId: string): string | undefined;
 }
 
 /**

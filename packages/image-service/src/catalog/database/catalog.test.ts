@@ -185,3 +185,18 @@ describe('migrations', () => {
     await expect(migrateDatabase(db, CATALOG_MIGRATIONS, now)).rejects.toThrow(/newer version/);
   });
 });
+
+test('what is noted about a location comes back; what is to be removed stays until it is done', async () => {
+  const { images, blobRemovals } = await openDatabase();
+  const image = await images.insert({ id: 'noted' });
+  const place = { store: 'x', location: 'i.1', metadata: { path: '/mnt', nested: [1] } };
+  await images.save(image, { locations: [place, { store: 'y', location: 'i.1' }] });
+  expect((await images.get('noted')).locations).toEqual([place, { store: 'y', location: 'i.1' }]);
+  const blob = { imageId: 'noted', store: 'x', location: 'i.1' };
+  await blobRemovals.add(blob);
+  await blobRemovals.add(blob);
+  expect(await blobRemovals.list()).toEqual([blob]);
+  await blobRemovals.done(blob);
+  await blobRemovals.done(blob);
+  expect(await blobRemovals.list()).toEqual([]);
+});

@@ -1,8 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';
 import type { Catalog, CatalogInTransaction } from '../repositories.ts';
+import { blobRemovalTable } from './blob-removals.ts';
 import { imageTable } from './images.ts';
 import { memberTable } from './members.ts';
+import { metadefTables } from './metadefs/metadefs.ts';
+import type { MetadefTables } from './metadefs/tables.ts';
 import type { CatalogTables } from './tables.ts';
 import { taskTable } from './tasks.ts';
 
@@ -19,7 +22,9 @@ export async function openCatalog<Tables extends CatalogTables>(
     instanceId: await readInstanceId(db),
     images: imageTable(db, (work) => db.transaction().execute(work), now),
     members: memberTable(db, now),
+    metadefs: metadefTables(db as unknown as Kysely<MetadefTables>, now),
     tasks: taskTable(db, now),
+    blobRemovals: blobRemovalTable(db, now),
     transaction: (work) => database.transaction().execute((transaction) => work(inside(transaction, now))),
   };
 }
@@ -33,6 +38,7 @@ function inside<Tables extends CatalogTables>(
     images: imageTable(db, (work) => work(db), now),
     members: memberTable(db, now),
     tasks: taskTable(db, now),
+    blobRemovals: blobRemovalTable(db, now),
     transaction,
   };
 }

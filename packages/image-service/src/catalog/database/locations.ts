@@ -1,5 +1,5 @@
 import type { Selectable } from 'kysely';
-import type { ImageForm, ImageLocation } from '../image.ts';
+import type { ImageForm, ImageLocation, LocationMetadata } from '../image.ts';
 import type { ImageLocationRow } from './tables.ts';
 
 const NO_FORM: ImageForm = {
@@ -14,7 +14,7 @@ const NO_FORM: ImageForm = {
 
 /** The rows of an image's locations, in their order. */
 export function locationRows(imageId: string, locations: readonly ImageLocation[]): readonly ImageLocationRow[] {
-  return locations.map(({ store, location, form = NO_FORM }, position) => ({
+  return locations.map(({ store, location, form = NO_FORM, metadata }, position) => ({
     image_id: imageId,
     position,
     store,
@@ -26,13 +26,15 @@ export function locationRows(imageId: string, locations: readonly ImageLocation[
     checksum: form.checksum,
     os_hash_algo: form.osHashAlgo,
     os_hash_value: form.osHashValue,
+    metadata: metadata === undefined ? null : JSON.stringify(metadata),
   }));
 }
 
 /** The location in a row. */
 export function locationOf(row: Selectable<ImageLocationRow>): ImageLocation {
   const { store, location } = row;
-  if (row.disk_format === null) return { store, location };
+  const noted = row.metadata === null ? {} : { metadata: JSON.parse(row.metadata) as LocationMetadata };
+  if (row.disk_format === null) return { store, location, ...noted };
   const form: ImageForm = {
     diskFormat: row.disk_format,
     containerFormat: row.container_format,
@@ -42,5 +44,5 @@ export function locationOf(row: Selectable<ImageLocationRow>): ImageLocation {
     osHashAlgo: row.os_hash_algo,
     osHashValue: row.os_hash_value,
   };
-  return { store, location, form };
+  return { store, location, form, ...noted };
 }

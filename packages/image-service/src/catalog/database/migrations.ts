@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely';
+import { createMetadefs } from './metadefs/migration.ts';
 import type { Migration } from './migrate.ts';
 
 /** Every change to the catalogue's tables, in the order of their names; one that was released is never edited. */
@@ -6,7 +7,15 @@ export const CATALOG_MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001-catalog-images-and-tasks': createImagesAndTasks,
   '0002-catalog-tags-and-members': createTagsAndMembers,
   '0003-catalog-location-forms': addLocationForms,
+  '0004-catalog-location-metadata': addLocationMetadata,
+  '0005-catalog-metadefs': createMetadefs,
 };
+
+/**
+ * Those that a program without them cannot work with: a column or table that it uses is gone or means something else, or
+ * one that it does not fill must be filled. The others only add, and older processes go on beside newer ones.
+ */
+export const BREAKING_CATALOG_MIGRATIONS: ReadonlySet<string> = new Set();
 
 async function createImagesAndTasks(db: Kysely<unknown>): Promise<void> {
   await db.schema
@@ -114,4 +123,16 @@ async function addLocationForms(db: Kysely<unknown>): Promise<void> {
   for (const [name, type] of columns) {
     await db.schema.alterTable('image_locations').addColumn(name, type).execute();
   }
+}
+
+async function addLocationMetadata(db: Kysely<unknown>): Promise<void> {
+  await db.schema.alterTable('image_locations').addColumn('metadata', 'text').execute();
+  await db.schema
+    .createTable('blob_removals')
+    .addColumn('store', 'varchar(64)', (column) => column.notNull())
+    .addColumn('location', 'varchar(2048)', (column) => column.notNull())
+    .addColumn('image_id', 'varchar(36)', (column) => column.notNull())
+    .addColumn('created_at', 'bigint', (column) => column.notNull())
+    .addPrimaryKeyConstraint('blob_removals_key', ['store', 'location'])
+    .execute();
 }

@@ -1,3 +1,5 @@
+import type { MetadefTables } from './metadefs/tables.ts';
+
 /** One row for each image; booleans are 0 or 1, times are milliseconds since 1970. */
 export interface ImageRow {
   id: string;
@@ -43,6 +45,16 @@ export interface ImageLocationRow {
   checksum: string | null;
   os_hash_algo: string | null;
   os_hash_value: string | null;
+  /** JSON; null: nothing is noted. */
+  metadata: string | null;
+}
+
+/** One row for each place in a store that no image names any more and whose bytes still have to be removed. */
+export interface BlobRemovalRow {
+  store: string;
+  location: string;
+  image_id: string;
+  created_at: number;
 }
 
 /** One row for each tag of an image. */
@@ -86,11 +98,12 @@ export interface CatalogFactRow {
 }
 
 /** The catalogue's tables. */
-export interface CatalogTables {
+export interface CatalogTables extends MetadefTables {
   images: ImageRow;
   image_properties: ImagePropertyRow;
   image_locations: ImageLocationRow;
   image_tags: ImageTagRow;
+  blob_removals: BlobRemovalRow;
   image_members: ImageMemberRow;
   tasks: TaskRow;
   catalog_facts: CatalogFactRow;

@@ -71,7 +71,27 @@ export function s3Store(options: S3StoreOptions): ImageStore {
         }),
       ),
     freeBytes: async () => undefined,
+    addressOf: async (location) => objectAddress(options, checkedKey(location)),
+    locationAt: (url, imageId) => {
+      const key = keyAt(options, url);
+      const name = key?.startsWith(folder) === true ? parseBlobName(key.slice(folder.length)) : undefined;
+      return name?.imageId === imageId ? key : undefined;
+    },
   };
+}
+
+/** `s3+https://server/bucket/key`: as Glance writes it, but without the keys of the account. */
+function objectAddress({ connection, bucket }: S3StoreOptions, key: string): string {
+  const { protocol, host } = new URL(connection.endpoint);
+  return `s3+${protocol}//${host}/${bucket}/${key}`;
+}
+
+/** The key in an address of this bucket; undefined for any other address. */
+function keyAt(options: S3StoreOptions, url: string): string | undefined {
+  const beginning = objectAddress(options, '');
+  const short = beginning.replace(/^s3\+https?:/, 's3:');
+  const own = [beginning, short].find((prefix) => url.startsWith(prefix));
+  return own === undefined ? undefined : url.slice(own.length);
 }
 
 /** The key that a location is. Throws `missing` for one that is not of our making. */
