@@ -22,6 +22,8 @@ export * from './convert/plan.ts';
 export * from './convert/progress.ts';
 export type { CollectedState } from './convert/result-collector.ts';
 export * from './convert/run-spool.ts';
+export * from './convert/sparse-memory.ts';
+export * from './convert/unwritten-target.ts';
 export * from './convert/verify.ts';
 export type { ZeroRule } from './convert/zero-rule.ts';
 export type { ChangePorts } from './convert/unit-walk.ts';

@@ -15,8 +15,14 @@ export interface RunSpool {
   read(): AsyncIterable<readonly PlacedRun[]>;
 }
 
+/** A spool whose runs can be read again from anywhere. */
+export interface ReadableRunSpool extends RunSpool {
+  /** `count` runs, all of which were appended, from number `first` on. */
+  readAt(first: number, count: number): Promise<readonly PlacedRun[]>;
+}
+
 /** A spool in memory: 48 bytes a run. */
-export function memoryRunSpool(): RunSpool {
+export function memoryRunSpool(): ReadableRunSpool {
   const batches: Float64Array[] = [];
   let filled = BATCH_RUNS;
   let count = 0;
@@ -40,6 +46,19 @@ export function memoryRunSpool(): RunSpool {
       for (const [index, batch] of batches.entries()) {
         yield unpackRuns(batch, index === batches.length - 1 ? filled : BATCH_RUNS);
       }
+    },
+    async readAt(first, wanted) {
+      assert(first >= 0 && first + wanted <= count, 'the runs are there');
+      const runs: PlacedRun[] = [];
+      while (runs.length < wanted) {
+        const position = first + runs.length;
+        const index = position % BATCH_RUNS;
+        const take = Math.min(wanted - runs.length, BATCH_RUNS - index);
+        const batch = batches[Math.floor(position / BATCH_RUNS)]?.subarray(index * PACKED_RUN_NUMBERS);
+        assert(batch !== undefined, 'a batch that was filled is there');
+        runs.push(...unpackRuns(batch, take));
+      }
+      return runs;
     },
   };
 }
