@@ -129,6 +129,12 @@ export const ROOMS: readonly Room[] = [
   // The service. `main.ts` builds everything, `server.ts` what listens, `stores.ts` opens the stores; `index.ts` is what others may import of the package.
   { name: 'main', path: `${SERVICE}/main.ts`, mayImport: ['everything'], mustNotSay: [] },
   { name: 'configured', path: `${SERVICE}/configured.ts`, mayImport: ['everything'], mustNotSay: [] },
+  {
+    name: 'database',
+    path: `${SERVICE}/database.ts`,
+    mayImport: ['catalog', 'catalog database', 'config', 'flow'],
+    mustNotSay: ['http'],
+  },
   { name: 'stores', path: `${SERVICE}/stores.ts`, mayImport: ['config', 'staging', 'store'], mustNotSay: [] },
   { name: 'server', path: `${SERVICE}/server.ts`, mayImport: ['everything'], mustNotSay: [] },
   { name: 'roads of images', path: `${SERVICE}/image-roads.ts`, mayImport: ['everything'], mustNotSay: [] },

@@ -1,23 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Transaction } from 'kysely';
-import { Kysely } from 'kysely';
+import type { Kysely, Transaction } from 'kysely';
 import { openCatalog } from './catalog/database/catalog.ts';
-import { migrateDatabase } from './catalog/database/migrate.ts';
-import { CATALOG_MIGRATIONS } from './catalog/database/migrations.ts';
-import { sqliteDialect } from './catalog/database/sqlite.ts';
-import type { CatalogTables } from './catalog/database/tables.ts';
 import type { ImageRecord } from './catalog/image.ts';
 import { FAILED_STORES_PROPERTY } from './catalog/image.ts';
 import type { Catalog } from './catalog/repositories.ts';
 import type { Configuration } from './config/load.ts';
 import { ConfigurationError } from './config/problem.ts';
 import { openConfiguration, targetOptionProblems, targetOptions } from './configured.ts';
+import type { Tables } from './database.ts';
+import { openDatabase } from './database.ts';
 import { databaseJournal } from './flow/database-journal.ts';
 import { embeddedEngine } from './flow/embedded-engine.ts';
 import type { Engine } from './flow/engine.ts';
 import type { Journal } from './flow/journal.ts';
-import type { JournalTables } from './flow/journal-tables.ts';
-import { JOURNAL_MIGRATIONS } from './flow/journal-tables.ts';
 import type { EngineLock } from './flow/lock.ts';
 import { acquireEngineLock } from './flow/lock.ts';
 import { warnOnce } from './import/convert.ts';
@@ -36,7 +31,6 @@ import type { Staging } from './staging/staging.ts';
 import type { ImageStore } from './store/store.ts';
 import { openStores } from './stores.ts';
 
-type Tables = CatalogTables & JournalTables;
 type Tx = Transaction<Tables>;
 
 /** The parts as they are made, before they are put together. */
@@ -102,9 +96,8 @@ export async function openWholeService(options: OpenOptions): Promise<WholeServi
   const tools = nodeImageTools(configuration.conversionThreads === 0 ? undefined : configuration.conversionThreads);
   const wrong = targetOptionProblems(configuration, tools);
   if (wrong.length > 0) throw new ConfigurationError(wrong);
-  const db = new Kysely<Tables>({ dialect: sqliteDialect(configuration.databasePath) });
+  const db = await openDatabase(configuration.database, log);
   try {
-    await migrateDatabase(db, { ...CATALOG_MIGRATIONS, ...JOURNAL_MIGRATIONS }, Date.now);
     const raw = await makeParts(configuration, db, tools);
     const parts = options.intercept?.(raw) ?? raw;
     const closeDatabase = async (): Promise<void> => {
@@ -138,9 +131,16 @@ async function makeParts(configuration: Configuration, db: Kysely<Tables>, tools
     download: webDownload(downloadRules(configuration)),
     stores,
     tools,
-    acquireLock: () => acquireEngineLock(`${configuration.databasePath}.lock`),
+    acquireLock: () => acquireEngineLock(lockPath(configuration.database)),
     endHelpers: () => hashing.close(),
   };
+}
+
+function lockPath(database: Configuration['database']): string {
+  if (database.kind === 'sqlite') return `${database.path}.lock`;
+  throw new ConfigurationError([
+    { section: 'database', option: 'connection', message: 'PostgreSQL is not served by this version yet' },
+  ]);
 }
 
 interface Surroundings {

@@ -61,7 +61,8 @@ function neededDirectories(configuration: Configuration): readonly NeededPath[] 
     const { name } = store.directories.length === 1 ? datadir : datadirs;
     for (const { path } of store.directories) needed.push(place({ section, name }, path));
   }
-  needed.push(place(OPTIONS.stateDatabase, dirname(configuration.databasePath)));
+  const { database } = configuration;
+  if (database.kind === 'sqlite') needed.push(place(OPTIONS.stateDatabase, dirname(database.path)));
   return needed;
 }
 

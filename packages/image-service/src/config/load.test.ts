@@ -92,7 +92,7 @@ describe('the value of an option', () => {
       read: (c: Configuration) => c.qcow2Options,
       expected: { cluster_size: '1M', compression_type: 'zstd' },
     },
-    { text: '', read: (c: Configuration) => c.databasePath, expected: '/state/state.db' },
+    { text: '', read: (c: Configuration) => c.database, expected: { kind: 'sqlite', path: '/state/state.db' } },
     {
       text: '[inject_metadata_properties]\ninject = managed_by:images, team:"a:b"',
       read: (c: Configuration) => [...c.injectProperties],
@@ -302,7 +302,7 @@ describe('the built-in configuration', () => {
       conversionFormat: 'raw',
       workDir: '/state/$x/work',
       stores: [{ id: 'local', type: 'file', directories: [{ path: '/state/$x/store', weight: 0 }] }],
-      databasePath: '/state/$x/state.db',
+      database: { kind: 'sqlite', path: '/state/$x/state.db' },
       warnings: [],
     });
   });

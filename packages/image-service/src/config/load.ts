@@ -3,6 +3,9 @@ import { join } from 'node:path';
 import type { AccessConfiguration } from './access.ts';
 import { readAccess } from './access.ts';
 import { ACCESS_OPTIONS } from './access-options.ts';
+import type { DatabaseConfiguration, SharedWorkConfiguration } from './database.ts';
+import { readDatabase } from './database.ts';
+import { DATABASE_OPTIONS } from './database-options.ts';
 import { parseIni } from './ini.ts';
 import type { OptionDefinition, OptionValues } from './options.ts';
 import { OPTIONS } from './options.ts';
@@ -20,8 +23,8 @@ export interface Configuration extends OptionValues {
   readonly defaultStore: string;
   /** Where images lie while they are converted. */
   readonly workDir: string;
-  /** The absolute path behind `stateDatabase`. */
-  readonly databasePath: string;
+  readonly database: DatabaseConfiguration;
+  readonly sharedWork: SharedWorkConfiguration;
   /** Who is calling, and what they may do. */
   readonly access: AccessConfiguration;
   /** Things that do not stop the start: deprecated names, unknown options, options without effect. */
@@ -88,10 +91,14 @@ export function examineConfiguration(sources: ConfigurationSources): ExaminedCon
   const files = sources.files.map((file) => parseIni(file.text, file.name));
   const entries = files.flatMap((file) => file.entries);
   const given = { entries, environment: sources.environment, overrides: sources.overrides ?? {} };
-  const reader = valueReader(given, [...Object.values(OPTIONS), ...Object.values(ACCESS_OPTIONS)]);
+  const reader = valueReader(given, [
+    ...Object.values(OPTIONS),
+    ...Object.values(DATABASE_OPTIONS),
+    ...Object.values(ACCESS_OPTIONS),
+  ]);
   reader.problems.push(...files.flatMap((file) => file.problems));
   const values = readValues(reader, sources);
-  const databasePath = readDatabasePath(values, reader);
+  const { database, sharedWork } = readDatabase(reader, values.stateDatabase);
   const { stores, defaultStore } = readStores(values, reader);
   const workDir = readWorkDir(values, reader);
   const access = readAccess(
@@ -99,7 +106,16 @@ export function examineConfiguration(sources: ConfigurationSources): ExaminedCon
     sources.files.map((file) => file.name),
   );
   const warnings = [...reader.warnings, ...unknownOptionWarnings(entries, stores)];
-  const configuration = { ...values, stores, defaultStore, workDir, databasePath, access, warnings };
+  const configuration = {
+    ...values,
+    stores,
+    defaultStore,
+    workDir,
+    database,
+    sharedWork,
+    access,
+    warnings,
+  };
   return { configuration, problems: reader.problems };
 }
 
@@ -153,18 +169,6 @@ function readValues(reader: ValueReader, sources: ConfigurationSources): OptionV
     noProgressTimeout: required(OPTIONS.noProgressTimeout, 1),
     conversionThreads: required(OPTIONS.conversionThreads, 0),
   };
-}
-
-function readDatabasePath(values: OptionValues, reader: ValueReader): string {
-  const match = /^sqlite:(?:\/\/)?(\/[^\0]+)$/.exec(values.stateDatabase);
-  if (match?.[1] !== undefined) return match[1];
-  reader.problems.push({
-    section: OPTIONS.stateDatabase.section,
-    option: OPTIONS.stateDatabase.name,
-    value: values.stateDatabase,
-    message: 'must be "sqlite:" and an absolute path, such as sqlite:/var/lib/diskmorph/state.db',
-  });
-  return '';
 }
 
 function readWorkDir(values: OptionValues, reader: ValueReader): string {

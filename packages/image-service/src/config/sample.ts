@@ -1,5 +1,6 @@
 import { ACCESS_OPTIONS } from './access-options.ts';
 import type { OptionDefinition } from './options.ts';
+import { DATABASE_OPTIONS } from './database-options.ts';
 import { OPTIONS } from './options.ts';
 import { COMMON_STORE_OPTIONS, FILE_STORE_OPTIONS, HTTP_STORE_OPTIONS, S3_STORE_OPTIONS } from './store-options.ts';
 import { environmentName } from './value-source.ts';
@@ -8,6 +9,7 @@ import { environmentName } from './value-source.ts';
 export function sampleConfiguration(): string {
   const definitions: readonly OptionDefinition<unknown>[] = [
     ...Object.values(OPTIONS),
+    ...Object.values(DATABASE_OPTIONS),
     ...Object.values(ACCESS_OPTIONS),
     ...Object.values(COMMON_STORE_OPTIONS),
     ...Object.values(FILE_STORE_OPTIONS),

@@ -1,6 +1,7 @@
 import { ACCESS_OPTIONS } from './access-options.ts';
 import type { IniEntry } from './ini.ts';
 import { nearestName } from './nearest.ts';
+import { DATABASE_OPTIONS } from './database-options.ts';
 import { OPTIONS } from './options.ts';
 import { STORE_OPTIONS_OF } from './store-options.ts';
 import type { StoreSettings } from './store-settings.ts';
@@ -33,7 +34,11 @@ function knownNames(stores: readonly StoreSettings[]): Map<string, readonly stri
   const add = (section: string, name: string): void => {
     known.set(section, [...(known.get(section) ?? []), name]);
   };
-  for (const option of [...Object.values(OPTIONS), ...Object.values(ACCESS_OPTIONS)]) {
+  for (const option of [
+    ...Object.values(OPTIONS),
+    ...Object.values(DATABASE_OPTIONS),
+    ...Object.values(ACCESS_OPTIONS),
+  ]) {
     add(option.section, option.name);
     for (const former of option.deprecated ?? []) add(former.section, former.name);
   }

@@ -29,9 +29,14 @@ export function imageTable(db: Kysely<CatalogTables>, together: RunTogether, now
 
 async function insertImage(db: Kysely<CatalogTables>, image: NewImage, now: number): Promise<ImageRecord> {
   const record = newImageRecord(image, now);
-  const taken = await db.selectFrom('images').select('id').where('id', '=', image.id).executeTakeFirst();
-  if (taken !== undefined) throw new CatalogError('conflict', `There is an image ${image.id} already`);
-  await db.insertInto('images').values(rowOf(record)).execute();
+  const result = await db
+    .insertInto('images')
+    .values(rowOf(record))
+    .onConflict((conflict) => conflict.column('id').doNothing())
+    .executeTakeFirst();
+  if (result.numInsertedOrUpdatedRows !== 1n) {
+    throw new CatalogError('conflict', `There is an image ${image.id} already`);
+  }
   await insertParts(db, record, record);
   return record;
 }
@@ -108,7 +113,7 @@ async function recordsOf(
   if (rows.length === 0) return [];
   const ids = rows.map((row) => row.id);
   const properties = await db.selectFrom('image_properties').selectAll().where('image_id', 'in', ids).execute();
-  const tags = await db.selectFrom('image_tags').selectAll().where('image_id', 'in', ids).orderBy('tag').execute();
+  const tags = await db.selectFrom('image_tags').selectAll().where('image_id', 'in', ids).execute();
   const locations = await db
     .selectFrom('image_locations')
     .selectAll()
@@ -152,7 +157,8 @@ function recordOf(row: Selectable<ImageRow>, { properties, tags, locations }: Im
     protected: row.protected !== 0,
     osHidden: row.os_hidden !== 0,
     properties: Object.fromEntries(properties.map(({ name, value }) => [name, value])),
-    tags: tags.map(({ tag }) => tag),
+    // Databases order letters in several ways.
+    tags: tags.map(({ tag }) => tag).sort(),
     locations: locations.map(locationOf),
     createdAt: Number(row.created_at),
     updatedAt: Number(row.updated_at),
