@@ -58,21 +58,36 @@ export interface MemberRepo {
   remove(imageId: string, member: string): Promise<void>;
 }
 
-/** A place in a store that no image names any more. */
-export interface OrphanedBlob {
-  readonly imageId: string;
+/** A place in a store. */
+export interface BlobPlace {
   readonly store: string;
   readonly location: string;
+}
+
+/** A place in a store that no image names any more. */
+export interface OrphanedBlob extends BlobPlace {
+  readonly imageId: string;
 }
 
 /** Bytes that still have to be removed from their stores: written in the transaction in which an image gives them up. */
 export interface BlobRemovalRepo {
   /** Harmless when repeated. */
   add(blob: OrphanedBlob): Promise<void>;
-  /** Oldest first. */
-  list(): Promise<readonly OrphanedBlob[]>;
+  /** Oldest first; `until`: those that were given up then or earlier, milliseconds since 1970. */
+  list(query?: { readonly until?: number }): Promise<readonly OrphanedBlob[]>;
   /** The bytes are gone. Missing means done. */
   done(blob: OrphanedBlob): Promise<void>;
+}
+
+/** Bytes that somebody is reading: whoever would remove them waits. Times in milliseconds since 1970. */
+export interface BlobHoldRepo {
+  /** Begins or renews a hold. */
+  keep(hold: BlobPlace & { readonly id: string; readonly expiresAt: number }): Promise<void>;
+  /** Missing means done. */
+  release(id: string): Promise<void>;
+  /** Has anybody a hold there that lasts beyond `now`? */
+  isHeld(place: BlobPlace, now: number): Promise<boolean>;
+  forgetExpired(now: number): Promise<void>;
 }
 
 /** The tasks. */
@@ -94,6 +109,7 @@ export interface Catalog<Transaction = unknown> {
   readonly metadefs: MetadefRepo;
   readonly tasks: TaskRepo;
   readonly blobRemovals: BlobRemovalRepo;
+  readonly blobHolds: BlobHoldRepo;
   /** Random and fixed at the creation of the catalogue: marks what belongs to it elsewhere. */
   readonly instanceId: string;
   /** Everything that `work` does through the given catalogue happens, or nothing does. */

@@ -12,8 +12,10 @@ export function blobRemovalTable(db: Kysely<CatalogTables>, now: () => number): 
         .onConflict((conflict) => conflict.columns(['store', 'location']).doNothing())
         .execute();
     },
-    async list() {
-      const rows = await db.selectFrom('blob_removals').selectAll().orderBy('created_at').orderBy('location').execute();
+    async list({ until } = {}) {
+      const all = db.selectFrom('blob_removals').selectAll();
+      const wanted = until === undefined ? all : all.where('created_at', '<=', until);
+      const rows = await wanted.orderBy('created_at').orderBy('location').execute();
       return rows.map(({ store, location, image_id: imageId }) => ({ imageId, store, location }));
     },
     async done({ store, location }) {

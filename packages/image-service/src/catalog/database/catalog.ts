@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';
 import type { Catalog, CatalogInTransaction } from '../repositories.ts';
+import { blobHoldTable } from './blob-holds.ts';
 import { blobRemovalTable } from './blob-removals.ts';
 import { imageTable } from './images.ts';
 import { memberTable } from './members.ts';
@@ -25,6 +26,7 @@ export async function openCatalog<Tables extends CatalogTables>(
     metadefs: metadefTables(db as unknown as Kysely<MetadefTables>, now),
     tasks: taskTable(db, now),
     blobRemovals: blobRemovalTable(db, now),
+    blobHolds: blobHoldTable(db),
     transaction: (work) => database.transaction().execute((transaction) => work(inside(transaction, now))),
   };
 }

@@ -9,6 +9,7 @@ export const CATALOG_MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0003-catalog-location-forms': addLocationForms,
   '0004-catalog-location-metadata': addLocationMetadata,
   '0005-catalog-metadefs': createMetadefs,
+  '0006-catalog-blob-holds': createBlobHolds,
 };
 
 /**
@@ -135,4 +136,15 @@ async function addLocationMetadata(db: Kysely<unknown>): Promise<void> {
     .addColumn('created_at', 'bigint', (column) => column.notNull())
     .addPrimaryKeyConstraint('blob_removals_key', ['store', 'location'])
     .execute();
+}
+
+async function createBlobHolds(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('blob_holds')
+    .addColumn('id', 'varchar(36)', (column) => column.primaryKey())
+    .addColumn('store', 'varchar(64)', (column) => column.notNull())
+    .addColumn('location', 'varchar(2048)', (column) => column.notNull())
+    .addColumn('expires_at', 'bigint', (column) => column.notNull())
+    .execute();
+  await db.schema.createIndex('blob_holds_of_place').on('blob_holds').columns(['store', 'location']).execute();
 }

@@ -57,6 +57,14 @@ export interface BlobRemovalRow {
   created_at: number;
 }
 
+/** One row for each reader of bytes in a store that somebody may want to remove. */
+export interface BlobHoldRow {
+  id: string;
+  store: string;
+  location: string;
+  expires_at: number;
+}
+
 /** One row for each tag of an image. */
 export interface ImageTagRow {
   image_id: string;
@@ -104,6 +112,7 @@ export interface CatalogTables extends MetadefTables {
   image_locations: ImageLocationRow;
   image_tags: ImageTagRow;
   blob_removals: BlobRemovalRow;
+  blob_holds: BlobHoldRow;
   image_members: ImageMemberRow;
   tasks: TaskRow;
   catalog_facts: CatalogFactRow;
