@@ -1,7 +1,7 @@
 import type { Comparison } from '@diskmorph/disk-image';
 import { compareImages } from '@diskmorph/disk-image';
 import type { FileWork } from './digest-file.ts';
-import { dataBytes } from './digest-file.ts';
+import { readingWork } from './guest-work.ts';
 import type { ImageFile } from './image-file.ts';
 import { openForWork } from './image-file.ts';
 import { lanesFor } from './lane-count.ts';
@@ -18,7 +18,7 @@ export async function compareFiles(
   try {
     const second = await openForWork(secondFile, work);
     try {
-      const lanes = lanesFor((await dataBytes(first)) + (await dataBytes(second)), work);
+      const lanes = lanesFor(await readingWork(first, second), work);
       return await compareImages(first, second, {
         lanes: compareLanes(lanes, { first, second, codecs: nodeCodecs() }, { first: firstFile, second: secondFile }),
         shared: true,

@@ -19,6 +19,7 @@ import { refuseDataBomb } from './data-ratio.ts';
 import { verifyFile } from './digest-file.ts';
 import { fileRunSpool } from './file-run-spool.ts';
 import { cachedSink, openFileSink } from './file-sink.ts';
+import { copyingWork } from './guest-work.ts';
 import type { ImageFile } from './image-file.ts';
 import { openForWork, requireFormat } from './image-file.ts';
 import type { ChecksumName, Checksums } from './checksum-span.ts';
@@ -318,7 +319,9 @@ async function copyInto(
   const codecs = nodeCodecs();
   const baseFiles = request.targets.map(({ over }) => over?.file);
   const files = { source: request.source, targetPaths: paths, bases: baseFiles };
-  const lanes = copyLanes(lanesFor(plan.source.dataBytes, request), { source, targets, codecs }, files);
+  const digest = request.verify !== false || request.digest !== false;
+  const work = copyingWork(plan, { digest, encoders: targets.map((target) => target.encoder) });
+  const lanes = copyLanes(lanesFor(work, request), { source, targets, codecs }, files);
   try {
     return await convert(plan, {
       map,
@@ -326,7 +329,7 @@ async function copyInto(
       codecs,
       lanes,
       shared: true,
-      digest: request.verify !== false || request.digest !== false,
+      digest,
       now: () => performance.now(),
       onCopied: growing.advance,
       ...(resume.from === undefined ? {} : { resumeFrom: resume.from.state }),

@@ -1,5 +1,6 @@
 import type { ContentDigest, DiskImage, ProgressListener, WorkPorts } from '@diskmorph/disk-image';
 import { clippedImage, digestImage, verifyContent } from '@diskmorph/disk-image';
+import { readingWork } from './guest-work.ts';
 import type { ImageFile } from './image-file.ts';
 import { openForWork } from './image-file.ts';
 import type { LaneChoice } from './lane-count.ts';
@@ -40,7 +41,8 @@ export async function verifyFile(
 
 async function workPorts(image: DiskImage, file: ImageFile, work: FileWork): Promise<WorkPorts> {
   const codecs = nodeCodecs();
-  const lanes = lanesFor(await dataBytes(image), work);
+  const reading = await readingWork(image);
+  const lanes = lanesFor({ ...reading, digested: reading.read }, work);
   return {
     codecs,
     shared: true,
@@ -49,13 +51,4 @@ async function workPorts(image: DiskImage, file: ImageFile, work: FileWork): Pro
     ...(work.onProgress === undefined ? {} : { onProgress: work.onProgress }),
     ...(work.signal === undefined ? {} : { signal: work.signal }),
   };
-}
-
-/** Guest bytes that the image stores. */
-export async function dataBytes(image: DiskImage): Promise<number> {
-  let bytes = 0;
-  for await (const extent of image.extents({ offset: 0, length: image.virtualSize })) {
-    if (extent.state === 'data') bytes += extent.length;
-  }
-  return bytes;
 }

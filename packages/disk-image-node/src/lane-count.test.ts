@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { costInCopiedBytes } from './guest-work.ts';
 import { laneCount, lanesAllowed, lanesFor } from './lane-count.ts';
 
 const GiB = 2 ** 30;
@@ -16,6 +17,14 @@ test('small work stays in its thread, large work gets threads', () => {
   expect(laneCount(GiB, undefined)).toBeGreaterThan(0);
 });
 
+test('copying costs its bytes; what is computed costs more', () => {
+  const copying = { read: GiB, written: GiB };
+  expect(costInCopiedBytes(copying)).toBe(GiB);
+  for (const more of ['inflated', 'deflated', 'digested']) {
+    expect(costInCopiedBytes({ ...copying, [more]: GiB })).toBeGreaterThan(2 * GiB);
+  }
+});
+
 test('the wanted number of threads holds', () => {
   expect(laneCount(2 ** 20, 3)).toBe(3);
   expect(laneCount(GiB, 0)).toBe(0);
@@ -28,5 +37,5 @@ test.each([
   { workers: 1, callingThread: 'works', lanes: { own: true, threads: 0 } },
   { workers: 3, callingThread: 'works', lanes: { own: true, threads: 2 } },
 ] as const)('$workers lanes while the calling thread $callingThread', ({ lanes, ...choice }) => {
-  expect(lanesFor(GiB, choice)).toEqual(lanes);
+  expect(lanesFor({ read: GiB, written: GiB }, choice)).toEqual(lanes);
 });

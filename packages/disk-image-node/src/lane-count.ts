@@ -1,8 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import type { GuestWork } from './guest-work.ts';
+import { costInCopiedBytes } from './guest-work.ts';
 
-/** Bytes that one lane copies in the time that a thread needs to start. */
-const WORTH_A_THREAD = 96 * 2 ** 20;
+/**
+ * With less to copy than this, a second lane does not make up for the start of its thread, because files are written by
+ * one lane at a time.
+ */
+const WORTH_A_THREAD = 512 * 2 ** 20;
 /** Address space that a thread needs at the least; below it the process would abort. */
 const ADDRESS_SPACE_PER_LANE = 2 * 2 ** 30;
 const MAX_LANES = 16;
@@ -28,16 +33,16 @@ export interface Lanes {
   readonly threads: number;
 }
 
-/** The lanes for work that costs as much as copying `bytes`. */
-export function lanesFor(bytes: number, choice: LaneChoice): Lanes {
-  const count = laneCount(bytes, choice.workers);
+/** The lanes for the work. */
+export function lanesFor(work: GuestWork, choice: LaneChoice): Lanes {
+  const count = laneCount(costInCopiedBytes(work), choice.workers);
   if (choice.callingThread !== 'works') return { own: false, threads: count };
   return { own: true, threads: Math.max(0, count - 1) };
 }
 
 /**
- * How many lanes to use for `bytes` of guest data: 0 means the caller's own thread. `wanted` is the user's number, which
- * holds unless the address space of the process is bounded.
+ * How many lanes to use for work that costs as much as copying `bytes`: 0 means the caller's own thread. `wanted` is the
+ * user's number, which holds unless the address space of the process is bounded.
  */
 export function laneCount(bytes: number, wanted: number | undefined): number {
   const allowed = lanesAllowed(addressSpaceLimit());

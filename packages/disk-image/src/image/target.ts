@@ -72,7 +72,7 @@ export function allocationSize(layout: TargetLayout): number {
 
 /** How one unit is stored. Made once per thread; keeps no state from unit to unit. */
 export interface UnitEncoder {
-  /** The most bytes that `encode` may put into `into`. */
+  /** The most bytes that `encode` may put into `into`; 0 where units are stored as they are, all of them. */
   readonly maxStoredLength: number;
   /**
    * Encodes the unit (all `unitSize` bytes, zero-padded at the end of the disk).

@@ -38,8 +38,8 @@ export const vdiWriter: FormatWriter = {
   options: OPTIONS,
   likeness: vdiLikeness,
   layout: vdiLayout,
-  encoder: (layout) => ({
-    maxStoredLength: layout.unitSize,
+  encoder: () => ({
+    maxStoredLength: 0,
     encode: (unit) => ({ verbatim: true, length: unit.length, alignment: 1, detail: 0 }),
   }),
   finish: finishVdi,

@@ -22,8 +22,8 @@ export const vhdWriter: FormatWriter = {
   options: CREATE_OPTIONS,
   likeness: vhdLikeness,
   layout: vhdLayout,
-  encoder: (layout) => ({
-    maxStoredLength: layout.unitSize,
+  encoder: () => ({
+    maxStoredLength: 0,
     encode: (unit) => ({ verbatim: true, length: unit.length, alignment: 1, detail: 0 }),
   }),
   finish: finishVhd,

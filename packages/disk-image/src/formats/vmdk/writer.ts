@@ -24,7 +24,7 @@ export const vmdkWriter: FormatWriter = {
 
 /** Grains of sparse extents are stored as they are. */
 const sparseEncoder: UnitEncoder = {
-  maxStoredLength: NEW_GRAIN_SIZE,
+  maxStoredLength: 0,
   encode: (unit) => ({ verbatim: true, length: unit.length, alignment: NEW_GRAIN_SIZE, detail: 0 }),
 };
 
