@@ -15,7 +15,9 @@ import { taskEventsRoute } from './task-events.ts';
 import { infoRoutes } from './info.ts';
 import { PATCH_TYPES } from './json-patch.ts';
 import { parseJson } from './json-body.ts';
+import { locationRoutes } from './locations.ts';
 import { memberRoutes } from './members.ts';
+import { metadefRoutes } from './metadefs/routes.ts';
 import { openApiRoute } from './openapi.ts';
 import { methodsOf, routeTable } from './route-table.ts';
 import { schemaRoutes } from './schema-routes.ts';
@@ -87,11 +89,13 @@ function addRoutes(app: FastifyInstance, parts: ApiParts): void {
   imageDataRoutes(app, parts);
   tagRoutes(app, parts);
   memberRoutes(app, parts);
+  locationRoutes(app, parts);
   importRoute(app, parts);
   taskRoutes(app, parts);
   taskEventsRoute(app, parts);
   actionRoutes(app, parts);
   infoRoutes(app, parts);
+  metadefRoutes(app, parts);
 }
 
 function addParsers(app: FastifyInstance): void {
