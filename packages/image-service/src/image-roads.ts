@@ -106,7 +106,7 @@ async function submitCall({ parts, engine, configuration }: WholeService, call: 
     stores: call.stores,
     allStoresMustSucceed: call.allStoresMustSucceed,
     asker: askerOf(asker),
-    ...(injects ? { properties: Object.fromEntries(configuration.injectProperties) } : {}),
+    ...(injects ? { injected: Object.fromEntries(configuration.injectProperties) } : {}),
   });
 }
 

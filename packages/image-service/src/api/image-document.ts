@@ -1,4 +1,5 @@
 import type { ImageRecord } from '../catalog/image.ts';
+import { formAt, PROVENANCE_PROPERTIES, RESERVED_PREFIX } from '../catalog/image.ts';
 
 /** A JSON document about an image. */
 export type ImageDocument = Readonly<Record<string, unknown>>;
@@ -32,11 +33,19 @@ export function imageDocument(image: ImageRecord): ImageDocument {
     created_at: timeText(image.createdAt),
     updated_at: timeText(image.updatedAt),
     ...(stores.length === 0 ? {} : { stores: stores.join(',') }),
+    ...storedFormats(image),
     tags: image.tags,
     self: `/v2/images/${image.id}`,
     file: `/v2/images/${image.id}/file`,
     schema: '/v2/schemas/image',
   };
+}
+
+/** Which store has which format, where they are not all the same: `fast:raw,archive:qcow2`. */
+function storedFormats(image: ImageRecord): ImageDocument {
+  if (image.locations.every(({ form }) => form === undefined)) return {};
+  const formats = image.locations.map((place) => `${place.store}:${formAt(image, place).diskFormat}`);
+  return { os_glance_stored_formats: formats.sort().join(',') };
 }
 
 /** Attributes that only the service sets. */
@@ -78,5 +87,5 @@ export const BASE_ATTRIBUTES: readonly string[] = [
 
 /** True of names that belong to the service. */
 export function isReserved(name: string): boolean {
-  return RESERVED_ATTRIBUTES.has(name) || name.startsWith('os_glance');
+  return RESERVED_ATTRIBUTES.has(name) || name.startsWith(RESERVED_PREFIX) || PROVENANCE_PROPERTIES.includes(name);
 }

@@ -98,6 +98,8 @@ export type NewImage = { readonly id: string } & Partial<Omit<ImageRecord, KeptF
 
 /** Properties of this beginning belong to the service. */
 export const RESERVED_PREFIX: string = 'os_glance';
+/** What the service keeps of the source of an image: users read it and do not write it. */
+export const PROVENANCE_PROPERTIES: readonly string[] = ['source_format', 'source_size', 'source_hash', 'source_host'];
 /** The lock: the id of the task that is importing the image. */
 export const IMPORT_TASK_PROPERTY: string = 'os_glance_import_task';
 /** A comma list of the stores that an import still has to fill. */
@@ -141,7 +143,8 @@ export function newImageRecord(image: NewImage, now: number): ImageRecord {
 
 /**
  * The image with the changes made, one revision further. Entering `queued` clears `size` and `virtualSize`. Throws
- * `forbidden_change` for a state that may not follow and for another disk or container format once the bytes are settled.
+ * `forbidden_change` for a state that may not follow and for another disk or container format once the bytes are settled,
+ * unless the same change says where bytes of that format lie.
  */
 export function changedImage(image: ImageRecord, changes: ImageChanges, now: number): ImageRecord {
   const status = changes.status ?? image.status;
@@ -150,7 +153,7 @@ export function changedImage(image: ImageRecord, changes: ImageChanges, now: num
   }
   const settled = image.status !== 'queued' && image.status !== 'importing';
   const reformatted = differs(image, changes, 'diskFormat') || differs(image, changes, 'containerFormat');
-  if (settled && reformatted) {
+  if (settled && reformatted && changes.locations === undefined) {
     throw new CatalogError(
       'forbidden_change',
       `disk_format and container_format cannot change while the image is ${image.status}`,

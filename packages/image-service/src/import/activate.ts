@@ -3,13 +3,16 @@ import { FAILED_STORES_PROPERTY, IMPORTING_STORES_PROPERTY, IMPORT_TASK_PROPERTY
 import type { Step } from '../flow/step.ts';
 import { IMPORT_ERROR_PROPERTY, MAX_PROPERTY_LENGTH } from './conclude.ts';
 import { ImportError } from './errors.ts';
+import type { Provenance } from './provenance.ts';
+import { withProvenance } from './provenance.ts';
 import type { ImportParts, StageOf } from './stage-context.ts';
 import { stageName } from './stage-context.ts';
-import type { Verified } from './state.ts';
+import { allForms, describedForm, imageForm, locationsOf } from './forms.ts';
+import type { OtherForms, Verified } from './state.ts';
 import type { VerifyInput } from './verify.ts';
 
 /** Everything that the import has found out. */
-export type ActivateInput = VerifyInput & Verified;
+export type ActivateInput = VerifyInput & Verified & OtherForms;
 
 /**
  * The commit point: image and task say in one transaction what is true from now on. Once it has begun it is brought to
@@ -20,6 +23,7 @@ export function activateStep<T>(parts: ImportParts<T>, of: StageOf): Step<Activa
     name: stageName('Activate', of),
     pivot: true,
     async execute(input) {
+      const described = describedForm(input, input.filled_stores);
       await parts.catalog.transaction(async ({ images, tasks }) => {
         const task = await tasks.get(of.taskId);
         if (task.status === 'success') return;
@@ -27,14 +31,8 @@ export function activateStep<T>(parts: ImportParts<T>, of: StageOf): Step<Activa
         refuseForeign(image, of.taskId);
         await images.save(image, {
           status: 'active',
-          diskFormat: input.disk_format,
-          containerFormat: input.container_format,
-          size: input.size,
-          virtualSize: input.virtual_size,
-          checksum: input.checksum,
-          osHashAlgo: 'sha512',
-          osHashValue: input.os_hash_value,
-          locations: input.filled_stores,
+          ...imageForm(described),
+          locations: locationsOf(input, input.filled_stores, described),
           properties: finalProperties(image, input),
         });
         await tasks.save(task, {
@@ -56,18 +54,21 @@ function refuseForeign(image: ImageRecord, taskId: string): void {
 
 function finalProperties(image: ImageRecord, input: ActivateInput): Readonly<Record<string, string>> {
   const { [IMPORT_TASK_PROPERTY]: _lock, [IMPORT_ERROR_PROPERTY]: _error, ...properties } = image.properties;
-  const source = {
-    source_format: input.source_format,
-    source_size: String(input.source_size),
-    source_hash: `sha512:${input.source_hash}`,
-  };
   const failures = storeFailures(input);
   return {
-    ...properties,
-    ...(input.converted ? source : {}),
+    ...withProvenance({ ...properties, ...input.described?.properties, ...input.injected }, provenanceOf(input)),
     [IMPORTING_STORES_PROPERTY]: '',
     [FAILED_STORES_PROPERTY]: input.failed_stores.join(','),
     ...(failures.length === 0 ? {} : { [IMPORT_ERROR_PROPERTY]: failures.join('; ').slice(0, MAX_PROPERTY_LENGTH) }),
+  };
+}
+
+function provenanceOf(input: ActivateInput): Provenance {
+  const { source_path, source_format, source_size, source_hash, source_host } = input;
+  const isKept = allForms(input).every((form) => form.file_path === source_path);
+  return {
+    ...(isKept ? {} : { source: { format: source_format, size: source_size, sha512: source_hash } }),
+    ...(source_host === undefined ? {} : { host: source_host }),
   };
 }
 

@@ -1,7 +1,7 @@
 import { receiveFile } from '../staging/incoming.ts';
 import { localPath } from '../staging/source-url.ts';
 import type { ImportParts } from './stage-context.ts';
-import type { ImportInput } from './state.ts';
+import type { ImportInput, Staged } from './state.ts';
 
 /** Where the bytes of an import are to lie, and how that is watched. */
 export interface BroughtFile {
@@ -13,12 +13,17 @@ export interface BroughtFile {
   readonly onBytes: (done: number, total: number) => void;
 }
 
+/** The bytes of an import, as they came. */
+export interface BroughtSource extends Pick<Staged, 'source_host' | 'described'> {
+  readonly sizeBytes: number;
+}
+
 /** Brings the bytes of an import in, by the way that it was asked for. */
 export async function bringSource<T>(
   parts: ImportParts<T>,
   input: ImportInput,
   file: BroughtFile,
-): Promise<{ readonly sizeBytes: number }> {
+): Promise<BroughtSource> {
   const { staging } = parts;
   if (input.import_method === 'glance-direct') return staging.adopt(localPath(input.import_from), file.to);
   if (input.import_method !== 'web-download') {
@@ -28,5 +33,6 @@ export async function bringSource<T>(
   const { signal, maxBytes, onBytes } = file;
   const download = await parts.download.open(input.import_from, { signal, maxBytes, onBytes });
   if (download.sizeBytes !== undefined) await staging.reserve(file.owner, download.sizeBytes);
-  return receiveFile(file.to, download.bytes);
+  const { sizeBytes } = await receiveFile(file.to, download.bytes);
+  return { sizeBytes, ...(download.publicHost === undefined ? {} : { source_host: download.publicHost }) };
 }

@@ -3,7 +3,7 @@ import { ImportError } from './errors.ts';
 import { readerOf } from './format-table.ts';
 import type { ImportParts, StageOf } from './stage-context.ts';
 import { inPhase, stageName } from './stage-context.ts';
-import type { Converted, ImportInput } from './state.ts';
+import type { Converted, ImportInput, OtherForms, Staged, WantedForm } from './state.ts';
 
 /** What the task records when the option is unset. */
 export const NOT_CONVERTED_UNSET = 'not converted: conversion_format is not set';
@@ -12,9 +12,8 @@ export const UNSET_WARNING =
   'The conversion format is None, please add a value for it in the config file for this task to work';
 
 /** What the conversion needs; the rest of the import's state does not concern it. */
-export type ConvertInput = Pick<ImportInput, 'image_id' | 'conversion_format' | 'conversion_options'> & {
-  readonly file_path: string;
-};
+export type ConvertInput = Pick<ImportInput, 'image_id' | 'conversion_format' | 'conversion_options' | 'same_format'> &
+  Pick<Staged, 'described'> & { readonly file_path: string };
 
 /** Warns about the unset option, the first time only. */
 export type WarnUnset = () => void;
@@ -37,42 +36,91 @@ export function convertStep<T>(
   of: StageOf,
   warnUnset: WarnUnset,
 ): Step<ConvertInput, Converted> {
-  const paths = conversionPaths(parts, of);
+  const conversion = imageConversion(parts, of, '');
   return {
     name: stageName('Convert', of),
     async execute(input, context) {
-      const image = await of.imageRepo.get(input.image_id);
-      const declared = image.diskFormat ?? '';
-      const unchanged = unconverted(input.file_path, declared, image.containerFormat ?? 'bare');
+      const converted = await conversion.run(input, context);
+      // Elsewhere it is the plugins that say whether there is a conversion.
+      if (input.conversion_format !== null || of.taskType !== 'import') return converted;
+      warnUnset();
+      context.warn(NOT_CONVERTED_UNSET);
+      return { ...converted, conversion_note: NOT_CONVERTED_UNSET };
+    },
+    revert: ({ image_id: imageId }) => conversion.undo(imageId),
+  };
+}
+
+/** What the step of a further form needs. */
+export type ConvertOtherInput = Pick<ImportInput, 'image_id'> &
+  Pick<Staged, 'described' | 'image_path' | 'source_path'> &
+  OtherForms;
+
+/** Converts the image that came once more, for the stores that want this form. */
+export function convertOtherStep<T>(
+  parts: ImportParts<T>,
+  of: StageOf,
+  form: WantedForm,
+): Step<ConvertOtherInput, OtherForms> {
+  const conversion = imageConversion(parts, of, `-${form.key}`);
+  return {
+    name: `${stageName('Convert', of)}-${form.key}`,
+    async execute({ image_path, source_path, other_converted, ...input }, context) {
+      const { conversion_format, conversion_options } = form;
+      const image = { ...input, file_path: image_path ?? source_path, conversion_format, conversion_options };
+      return { other_converted: { ...other_converted, [form.key]: await conversion.run(image, context) } };
+    },
+    revert: ({ image_id: imageId }) => conversion.undo(imageId),
+  };
+}
+
+interface ImageConversion {
+  run(input: ConvertInput, context: StepContext): Promise<Converted>;
+  undo(imageId: string): Promise<void>;
+}
+
+/** `suffix` tells the files of several conversions of one image apart. */
+function imageConversion<T>(parts: ImportParts<T>, of: StageOf, suffix: string): ImageConversion {
+  const pathsOf = async (imageId: string): Promise<ConversionPaths> => ({
+    target: await parts.staging.pathOf(of.taskId, `${imageId}.converted${suffix}`),
+    checkpointDir: await parts.staging.pathOf(of.taskId, `${imageId}.checkpoints${suffix}`),
+  });
+  return {
+    async run(input, context) {
+      const { diskFormat: declared, containerFormat } = await declaredFormats(of, input);
+      const unchanged = unconverted(input.file_path, declared, containerFormat);
       const wanted = input.conversion_format;
-      if (wanted === null) {
-        warnUnset();
-        context.warn(NOT_CONVERTED_UNSET);
-        return { ...unchanged, conversion_note: NOT_CONVERTED_UNSET };
-      }
+      if (wanted === null) return unchanged;
       if (declared === 'iso') return { ...unchanged, conversion_note: 'not converted: an ISO image stays as it is' };
       const reader = readerFor(declared, parts.tools.readable);
-      if (reader === wanted) return { ...unchanged, conversion_note: `not converted: the image is ${wanted} already` };
-      return runConversion(parts, { input, reader, wanted, context, ...(await paths(input)) });
+      if (reader === wanted && input.same_format === undefined) {
+        return { ...unchanged, conversion_note: `not converted: the image is ${wanted} already` };
+      }
+      return runConversion(parts, { input, reader, wanted, context, ...(await pathsOf(input.image_id)) });
     },
-    async revert(input) {
-      const { target, checkpointDir } = await paths(input);
+    async undo(imageId) {
+      const { target, checkpointDir } = await pathsOf(imageId);
       await parts.staging.discard(target);
       await parts.staging.discard(checkpointDir);
     },
   };
 }
 
+/** What the image is declared to be: by the service that it came from, else by its record. */
+export async function declaredFormats(
+  of: StageOf,
+  { image_id: imageId, described }: Pick<ConvertInput, 'image_id' | 'described'>,
+): Promise<{ readonly diskFormat: string; readonly containerFormat: string }> {
+  if (described !== undefined) {
+    return { diskFormat: described.disk_format, containerFormat: described.container_format };
+  }
+  const { diskFormat, containerFormat } = await of.imageRepo.get(imageId);
+  return { diskFormat: diskFormat ?? '', containerFormat: containerFormat ?? 'bare' };
+}
+
 interface ConversionPaths {
   readonly target: string;
   readonly checkpointDir: string;
-}
-
-function conversionPaths<T>(parts: ImportParts<T>, of: StageOf): (input: ConvertInput) => Promise<ConversionPaths> {
-  return async ({ image_id: imageId }) => ({
-    target: await parts.staging.pathOf(of.taskId, `${imageId}.converted`),
-    checkpointDir: await parts.staging.pathOf(of.taskId, `${imageId}.checkpoints`),
-  });
 }
 
 function unconverted(path: string, diskFormat: string, containerFormat: string): Converted {

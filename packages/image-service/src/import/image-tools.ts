@@ -61,11 +61,11 @@ export interface ImageTools {
       readonly signal?: AbortSignal;
     },
   ): Promise<Verdict>;
-  /** Writes the image inside the container into a file of its own, flushed, of at most so many bytes. */
+  /** Writes the image inside the container into a file of its own, flushed, of at most so many bytes and so many for each byte of it. */
   unpack(
     from: string,
     to: string,
-    options: { readonly entry: string | null; readonly maxBytes: number } & ToolWork,
+    options: { readonly entry: string | null; readonly maxBytes: number; readonly maxRatio?: number } & ToolWork,
   ): Promise<{ readonly sizeBytes: number }>;
   /** Opens the disk in these bytes, which are read as `format`; closing it closes them. No other file is opened. */
   openSource(source: ByteSource, format: string): Promise<DiskImage>;

@@ -1,11 +1,13 @@
 import type { Verdict } from '@diskmorph/disk-image';
 import { ImageError } from '@diskmorph/disk-image';
 import type { Step, StepContext } from '../flow/step.ts';
+import { declaredFormats } from './convert.ts';
 import { ImportError } from './errors.ts';
 import { readerOf } from './format-table.ts';
 import type { ImportParts, StageOf } from './stage-context.ts';
 import { stageName } from './stage-context.ts';
 import type { ImportInput, Inspected, Staged } from './state.ts';
+import { conversionsOf } from './wanted-stores.ts';
 
 /** Holds the content against what was declared, and against the rules of safety. Changes nothing; whatever is doubtful is refused. */
 export function inspectStep<T>(parts: ImportParts<T>, of: StageOf): Step<ImportInput & Staged, Inspected> {
@@ -13,13 +15,12 @@ export function inspectStep<T>(parts: ImportParts<T>, of: StageOf): Step<ImportI
   return {
     name: stageName('Inspect', of),
     async execute(input, context) {
-      const image = await of.imageRepo.get(input.image_id);
-      const declared = image.diskFormat ?? '';
+      const { diskFormat: declared } = await declaredFormats(of, input);
       const { maxVirtualSize } = settings;
       const verdict = await inspected(() =>
         tools.inspect(input.file_path, { declared, maxVirtualSize, signal: context.signal }),
       );
-      const mismatchAllowed = !settings.requireFormatMatch && !willConvert(declared, input.conversion_format);
+      const mismatchAllowed = !settings.requireFormatMatch && !willConvert(declared, input);
       judge(verdict, { declared, mismatchAllowed, settings, context });
       return {
         source_format: declared,
@@ -41,8 +42,8 @@ async function inspected(inspect: () => Promise<Verdict>): Promise<Verdict> {
   }
 }
 
-function willConvert(declared: string, wanted: string | null): boolean {
-  return wanted !== null && declared !== 'iso' && readerOf(declared) !== wanted;
+function willConvert(declared: string, input: ImportInput): boolean {
+  return declared !== 'iso' && conversionsOf(input).some((format) => readerOf(declared) !== format);
 }
 
 interface Judgement {

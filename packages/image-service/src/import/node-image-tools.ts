@@ -47,10 +47,10 @@ export function nodeImageTools(threads: number | undefined): ImageTools {
       const unwrap = { directory, ...chosen(entry), ...cancelled };
       return inspectPacked(path, { limits: { maxVirtualSize }, unwrap, ...cancelled });
     },
-    unpack: (from, to, { entry, maxBytes, signal, onBytes }) =>
+    unpack: (from, to, { entry, maxBytes, maxRatio, signal, onBytes }) =>
       extractImage(from, to, {
         ...chosen(entry),
-        limits: { maxOutputBytes: maxBytes },
+        limits: { maxOutputBytes: maxBytes, ...(maxRatio === undefined ? {} : { maxRatio }) },
         ...(signal === undefined ? {} : { signal }),
         ...(onBytes === undefined
           ? {}

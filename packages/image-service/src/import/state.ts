@@ -1,5 +1,5 @@
 /** The ways in which callers import. */
-export type ImportMethod = 'glance-direct' | 'web-download';
+export type ImportMethod = 'glance-direct' | 'web-download' | 'glance-download';
 
 /** What an import is asked to do: the input of its job. Everything is decided, so that a later configuration changes nothing. */
 export type ImportInput = {
@@ -11,12 +11,30 @@ export type ImportInput = {
   readonly import_method?: ImportMethod;
   /** What is imported lies in a container, and is taken out of it; `entry` chooses in an archive. Absent: the file itself. */
   readonly unpack?: { readonly entry: string | null };
+  /** The plugin `image_decompression`: what turns out to lie in a container is taken out of it. */
+  readonly decompress?: { readonly max_ratio: number; readonly max_bytes: number };
   /** What images are converted to; null: not converted. */
   readonly conversion_format: string | null;
   readonly conversion_options: Readonly<Record<string, string>>;
+  /** Also what has the wanted format already is written anew. */
+  readonly same_format?: 'convert';
+  /** Further forms, for stores that want another format than the rest. */
+  readonly other_forms?: readonly WantedForm[];
+  /** The plugin `inject_image_metadata`: properties that the image gets when it becomes active. */
+  readonly injected?: Readonly<Record<string, string>>;
   /** Ids of stores, in order. */
   readonly stores: readonly string[];
   readonly all_stores_must_succeed: boolean;
+};
+
+/** A form that some stores want besides the one that most get. */
+export type WantedForm = {
+  /** Unique among the forms of an import. */
+  readonly key: string;
+  /** Null: as the image came. */
+  readonly conversion_format: string | null;
+  readonly conversion_options: Readonly<Record<string, string>>;
+  readonly stores: readonly string[];
 };
 
 /** After `stage`: the bytes lie in the scratch directory, and do not change any more. */
@@ -26,6 +44,20 @@ export type Staged = {
   /** The same file; the conversion puts its result in the place of `file_path`. */
   readonly source_path: string;
   readonly source_size: number;
+  /** The image before its conversion: the source, or what was taken out of it. Absent in the states of earlier versions. */
+  readonly image_path?: string;
+  /** From which machine on the internet the source came; absent when it did not, or when its name is nobody's business. */
+  readonly source_host?: string;
+  /** What the service that the source came from says of it; absent where none did. */
+  readonly described?: DescribedSource;
+};
+
+/** What another image service says of an image of its own. */
+export type DescribedSource = {
+  readonly disk_format: string;
+  readonly container_format: string;
+  /** Those that are taken over. */
+  readonly properties: Readonly<Record<string, string>>;
 };
 
 /** After `inspect`: the content is what it was declared to be, and safe. */
@@ -49,6 +81,26 @@ export type Converted = {
   readonly resumed_from: number;
   /** Why nothing was converted; empty when something was, or when there is nothing to say. */
   readonly conversion_note: string;
+};
+
+/** A file that is stored: what it is, and its digests in hex. */
+export type MadeForm = {
+  readonly file_path: string;
+  readonly converted: boolean;
+  readonly disk_format: string;
+  readonly container_format: string;
+  readonly size: number;
+  readonly virtual_size: number;
+  /** MD5. */
+  readonly checksum: string;
+  /** SHA-512. */
+  readonly os_hash_value: string;
+};
+
+/** The further forms, by their keys: first converted, then verified. */
+export type OtherForms = {
+  readonly other_converted?: Readonly<Record<string, Converted>>;
+  readonly other_made?: Readonly<Record<string, MadeForm>>;
 };
 
 /** One store that has the image. */

@@ -9,13 +9,15 @@ import { changeImage } from '../catalog/repositories.ts';
 import type { Step, StepContext } from '../flow/step.ts';
 import type { ImageStore } from '../store/store.ts';
 import { ImportError } from './errors.ts';
+import type { FormsState } from './forms.ts';
+import { formFor } from './forms.ts';
 import { describeFailure, isPassingFailure } from './failure.ts';
 import type { ImportParts, StageOf } from './stage-context.ts';
 import { inPhase, stageName } from './stage-context.ts';
-import type { ImportInput, Stored, Verified } from './state.ts';
+import type { ImportInput, Stored } from './state.ts';
 
 /** All that is known when the result goes into a store. */
-export type StoreInput = ImportInput & { readonly file_path: string } & Verified;
+export type StoreInput = ImportInput & FormsState & Stored;
 
 /** A store that does not answer is tried so often before the import goes on without it. */
 const PASSING_ATTEMPTS = 3;
@@ -78,7 +80,8 @@ interface Put {
 }
 
 async function putInto(store: ImageStore, of: StageOf, { input, context }: Put): Promise<string> {
-  const { image_id: imageId, file_path: path, size: sizeBytes } = input;
+  const { image_id: imageId } = input;
+  const { file_path: path, size: sizeBytes } = formFor(input, store.id);
   const { epoch, signal, report } = context;
   await removeFrom(store, of, imageId);
   const onBytes = inPhase(`store ${store.id}`, report);

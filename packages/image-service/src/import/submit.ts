@@ -11,9 +11,11 @@ import { IMPORT_FLOW } from './flow.ts';
 import { DISK_FORMAT_NAMES, readerOf } from './format-table.ts';
 import type { ImportParts, ImportSettings } from './stage-context.ts';
 import type { ImportInput, ImportMethod } from './state.ts';
+import type { StoreWish, WantedForms } from './wanted-stores.ts';
+import { conversionsOf, wantedForms, wantedStores } from './wanted-stores.ts';
 
 /** What somebody wants imported. */
-export interface WantedImport {
+export interface WantedImport extends StoreWish {
   readonly taskId: string;
   readonly taskType: TaskRecord['type'];
   /** What the task says it was asked for. */
@@ -26,18 +28,14 @@ export interface WantedImport {
   readonly method?: ImportMethod;
   /** Who asked for it, as the task keeps it. */
   readonly asker?: Omit<NewTask, 'id' | 'type' | 'input' | 'imageId'>;
-  /** Properties that the image gets besides its own. */
-  readonly properties?: Readonly<Record<string, string>>;
+  /** Properties that the image gets when it becomes active. */
+  readonly injected?: Readonly<Record<string, string>>;
   /** The image lies in a container, and is to be taken out of it. */
   readonly unpack?: { readonly entry: string | null };
-  /** Ids of stores; the default store when there are none. */
-  readonly stores?: readonly string[];
-  /** Every store in which something can be put, instead of `stores`. */
-  readonly allStores?: true;
+  /** It may lie in one. */
+  readonly decompress?: ImportInput['decompress'];
   /** True unless said otherwise. */
   readonly allStoresMustSucceed?: boolean;
-  /** Instead of what the configuration says. */
-  readonly conversionFormat?: string;
 }
 
 /**
@@ -49,18 +47,18 @@ export async function submitImport<T>(
   engine: Engine<T>,
   wanted: WantedImport,
 ): Promise<TaskRecord> {
-  const { settings, tools } = parts;
+  const { settings } = parts;
   const stores = wantedStores(parts, wanted);
   if (wanted.method !== 'web-download') localPath(wanted.importFrom);
-  const format = conversionTarget(settings, stores, wanted);
+  const general = wanted.taskType === 'import' ? settings.conversionFormat : settings.outputFormat;
+  const forms = wantedForms(settings, stores, { general, conversionFormat: wanted.conversionFormat });
   return parts.catalog.transaction(async ({ images, tasks, transaction }) => {
     const image = await recordedImage(images, wanted.image);
     refuseImage(settings, image, wanted.method);
-    const declared = image.diskFormat ?? '';
-    if (format !== null && declared !== 'iso' && readerOf(declared) !== format) readerFor(declared, tools.readable);
+    refuseUnreadable(parts, image, forms);
     const { [FAILED_STORES_PROPERTY]: _failed, ...properties } = image.properties;
     const lock = { [IMPORT_TASK_PROPERTY]: wanted.taskId, [IMPORTING_STORES_PROPERTY]: stores.join(',') };
-    await images.save(image, { properties: { ...properties, ...wanted.properties, ...lock } });
+    await images.save(image, { properties: { ...properties, ...lock } });
     const task = await tasks.insert({
       id: checkedId(wanted.taskId),
       type: wanted.taskType,
@@ -74,8 +72,9 @@ export async function submitImport<T>(
       import_from: wanted.importFrom,
       ...(wanted.method === undefined ? {} : { import_method: wanted.method }),
       ...(wanted.unpack === undefined ? {} : { unpack: wanted.unpack }),
-      conversion_format: format,
-      conversion_options: format === null ? {} : (settings.targetOptions[format] ?? {}),
+      ...(wanted.decompress === undefined ? {} : { decompress: wanted.decompress }),
+      ...(wanted.injected === undefined ? {} : { injected: wanted.injected }),
+      ...forms,
       stores,
       all_stores_must_succeed: wanted.allStoresMustSucceed ?? true,
     };
@@ -84,38 +83,11 @@ export async function submitImport<T>(
   });
 }
 
-/** The stores to fill, in order. Throws `invalid_value` for one that is not there or is only read. */
-function wantedStores<T>(
-  { stores, settings }: ImportParts<T>,
-  { stores: given = [], allStores }: WantedImport,
-): readonly string[] {
-  const writable = [...stores.values()].flatMap(({ id, readOnly }) => (readOnly ? [] : [id]));
-  if (allStores === true) {
-    if (given.length > 0) throw new ImportError('invalid_value', 'Name stores or ask for all of them, not both');
-    return writable.toSorted();
-  }
-  const wanted = given.length === 0 ? [settings.defaultStore] : [...new Set(given)];
-  const wrong = wanted.find((id) => !writable.includes(id));
-  if (wrong === undefined) return wanted;
-  const why = stores.has(wrong) ? `Store "${wrong}" can only be read` : `There is no store "${wrong}"`;
-  throw new ImportError('invalid_value', `${why}; images can be put in ${writable.join(', ')}`);
-}
-
-/** What to convert to: what was asked for, else what the stores want, else what the configuration says for this type of task. */
-function conversionTarget(settings: ImportSettings, stores: readonly string[], wanted: WantedImport): string | null {
-  const choices = Object.keys(settings.targetOptions);
-  const given = wanted.conversionFormat;
-  if (given !== undefined) {
-    if (choices.includes(given)) return given;
-    throw new ImportError('invalid_value', `"${given}" is no conversion format; choices: ${choices.join(', ')}`);
-  }
-  const general = wanted.taskType === 'import' ? settings.conversionFormat : settings.outputFormat;
-  const targets = [...new Set(stores.map((store) => settings.storeFormats[store] ?? general))];
-  if (targets.length === 1) return targets[0] ?? null;
-  const list = stores
-    .map((store) => `${store}: ${settings.storeFormats[store] ?? general ?? 'unconverted'}`)
-    .join(', ');
-  throw new ImportError('invalid_value', `The stores want different formats (${list}); import into them one by one`);
+/** Throws `not_convertible` when there is a conversion to make and no reader for what the image is declared to be. */
+function refuseUnreadable<T>({ tools }: ImportParts<T>, { diskFormat }: ImageRecord, forms: WantedForms): void {
+  const declared = diskFormat ?? '';
+  if (declared === 'iso' || conversionsOf(forms).every((format) => format === readerOf(declared))) return;
+  readerFor(declared, tools.readable);
 }
 
 async function recordedImage(images: ImageRepo, image: WantedImport['image']): Promise<ImageRecord> {

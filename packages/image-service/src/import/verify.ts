@@ -3,7 +3,7 @@ import type { Step, StepContext } from '../flow/step.ts';
 import { ImportError } from './errors.ts';
 import type { ImportParts, StageOf } from './stage-context.ts';
 import { inPhase, stageName } from './stage-context.ts';
-import type { Converted, ImportInput, Inspected, Staged, Verified } from './state.ts';
+import type { Converted, ImportInput, Inspected, MadeForm, OtherForms, Staged, Verified, WantedForm } from './state.ts';
 
 /** All that is known when there is a result to verify. */
 export type VerifyInput = ImportInput & Staged & Inspected & Converted;
@@ -16,19 +16,62 @@ export function verifyStep<T>(parts: ImportParts<T>, of: StageOf): Step<VerifyIn
   return {
     name: stageName('Verify', of),
     async execute(input, context) {
-      const virtualSize = input.converted ? await verifyResult(parts, input, context) : input.source_virtual_size;
-      const digests = await digestsOf(parts, input, context);
+      const virtualSize = await verifiedSize(parts, input, context);
+      const { source_hash, ...digests } = await digestsOf(parts, input, context);
       const { size } = await stat(input.file_path);
-      return { size, virtual_size: virtualSize, ...digests, filled_stores: [], failed_stores: [] };
+      return { size, virtual_size: virtualSize, ...digests, source_hash, filled_stores: [], failed_stores: [] };
     },
   };
 }
 
-/** Gives the virtual size of the result. */
-async function verifyResult<T>(parts: ImportParts<T>, input: VerifyInput, context: StepContext): Promise<number> {
-  const { tools, settings } = parts;
+/** What the step of a further form needs. */
+export type VerifyOtherInput = Pick<Inspected, 'source_virtual_size'> & OtherForms;
+
+/** The same of a further form. */
+export function verifyOtherStep<T>(
+  parts: ImportParts<T>,
+  of: StageOf,
+  { key }: WantedForm,
+): Step<VerifyOtherInput, OtherForms> {
+  return {
+    name: `${stageName('Verify', of)}-${key}`,
+    async execute({ source_virtual_size, other_converted, other_made }, context) {
+      const result = other_converted?.[key];
+      if (result === undefined) throw new Error(`assertion failed: the form ${key} is converted before it is verified`);
+      const made = await madeForm(parts, { ...result, source_virtual_size }, context);
+      return { other_made: { ...other_made, [key]: made } };
+    },
+  };
+}
+
+/** A file that may be the result of a conversion. */
+export type PossibleResult = Converted & Pick<Inspected, 'source_virtual_size'>;
+
+/** Verifies the file if it was converted, and gives all that is to be known of it. */
+export async function madeForm<T>(
+  parts: ImportParts<T>,
+  result: PossibleResult,
+  context: StepContext,
+): Promise<MadeForm> {
+  const { file_path, converted, disk_format, container_format } = result;
+  const virtualSize = await verifiedSize(parts, result, context);
   const { signal, report } = context;
-  const { file_path: path, disk_format: format, content } = input;
+  const onBytes = inPhase('hash', report);
+  const { md5, sha512 } = await parts.staging.hash(file_path, ['md5', 'sha512'], { signal, onBytes });
+  const { size } = await stat(file_path);
+  const digests = { checksum: md5, os_hash_value: sha512 };
+  return { file_path, converted, disk_format, container_format, size, virtual_size: virtualSize, ...digests };
+}
+
+/** Gives the virtual size of the file; of a result after it was verified. */
+async function verifiedSize<T>(
+  parts: ImportParts<T>,
+  result: PossibleResult,
+  { signal, report }: StepContext,
+): Promise<number> {
+  if (!result.converted) return result.source_virtual_size;
+  const { tools, settings } = parts;
+  const { file_path: path, disk_format: format, content } = result;
   // A target may round the size of the disk up.
   const maxVirtualSize = settings.maxVirtualSize + 2 ** 30;
   const verdict = await tools.inspect(path, { declared: format, maxVirtualSize, signal });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { addressRule } from './address-rules.ts';
+import { addressRule, watchedRule } from './address-rules.ts';
 
 describe('without a list only public addresses may be reached', () => {
   const mayReach = addressRule([]);
@@ -64,4 +64,18 @@ test('listed addresses and networks may be reached, their neighbours not', () =>
     '::1',
   ];
   expect(addresses.filter(mayReach)).toEqual(['10.20.255.1', '192.168.7.5', '::ffff:10.20.0.1', 'fd00:1::7', '::1']);
+});
+
+test('a watched rule knows whether only public addresses were let through', () => {
+  const watched = watchedRule(addressRule(['10.0.0.1']));
+  expect([watched.mayReach('1.1.1.1'), watched.mayReach('10.0.0.2'), watched.onlyPublic()]).toEqual([
+    true,
+    false,
+    true,
+  ]);
+  expect([watched.mayReach('10.0.0.1'), watched.mayReach('1.1.1.1'), watched.onlyPublic()]).toEqual([
+    true,
+    true,
+    false,
+  ]);
 });

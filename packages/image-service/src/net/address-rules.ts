@@ -57,6 +57,27 @@ export function addressRule(allowed: readonly string[]): AddressRule {
   };
 }
 
+/** A rule that remembers what it has let through. */
+export interface WatchedRule {
+  readonly mayReach: AddressRule;
+  /** Nothing but public addresses was let through. */
+  onlyPublic(): boolean;
+}
+
+/** The rule, watched. */
+export function watchedRule(rule: AddressRule): WatchedRule {
+  const isPublic = addressRule([]);
+  let onlyPublic = true;
+  return {
+    mayReach(address) {
+      const may = rule(address);
+      if (may && !isPublic(address)) onlyPublic = false;
+      return may;
+    },
+    onlyPublic: () => onlyPublic,
+  };
+}
+
 function networks(allowed: readonly string[]): BlockList {
   const opened = new BlockList();
   for (const each of allowed) {

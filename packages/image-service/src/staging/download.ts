@@ -1,5 +1,5 @@
 import type { AddressRule } from '../net/address-rules.ts';
-import { addressRule } from '../net/address-rules.ts';
+import { addressRule, watchedRule } from '../net/address-rules.ts';
 import type { GotAnswer } from '../net/guarded-get.ts';
 import { GetError, guardedGet } from '../net/guarded-get.ts';
 import { StagingError } from './errors.ts';
@@ -33,6 +33,8 @@ export interface DownloadWork {
 export interface OpenedDownload {
   /** As the other side announced it. */
   readonly sizeBytes: number | undefined;
+  /** The machine that was asked, by its name; absent when it, or one that it led to, has a private address. */
+  readonly publicHost?: string;
   readonly bytes: AsyncIterable<Uint8Array>;
 }
 
@@ -60,7 +62,8 @@ export function webDownload(rules: DownloadRules): Download {
   return {
     check: (address) => void check(address),
     async open(address, work) {
-      const source: WebSource = { url: check(address), mayReach, checkUrl, stallMs: rules.stallMs };
+      const watched = watchedRule(mayReach);
+      const source = { url: check(address), mayReach: watched.mayReach, checkUrl, stallMs: rules.stallMs };
       const first = await got(source, work, {});
       const sizeBytes = announcedSize(first);
       if (sizeBytes !== undefined && sizeBytes > work.maxBytes) {
@@ -72,7 +75,11 @@ export function webDownload(rules: DownloadRules): Download {
         stallMs: rules.stallMs,
         ...(sizeBytes === undefined ? {} : { expectedBytes: sizeBytes }),
       };
-      return { sizeBytes, bytes: reported(limitedBytes(resumed(source, work, first), limits), work, sizeBytes) };
+      return {
+        sizeBytes,
+        ...(watched.onlyPublic() ? { publicHost: source.url.hostname } : {}),
+        bytes: reported(limitedBytes(resumed(source, work, first), limits), work, sizeBytes),
+      };
     },
   };
 }
