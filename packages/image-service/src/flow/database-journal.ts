@@ -1,7 +1,7 @@
 import type { Kysely, Selectable, Transaction } from 'kysely';
 import type { Failure } from './failure.ts';
 import { FlowError } from './failure.ts';
-import type { Claim, JobRecord, JobState, StepRecord } from './job.ts';
+import type { Claim, JobGlimpse, JobRecord, JobState, NewJob, StepRecord } from './job.ts';
 import { FINAL_STATES, JOB_STATES, STEP_STATES } from './job.ts';
 import type { FailDetails, Journal, StepClaim } from './journal.ts';
 import type { JobRow, JobStepRow, JournalTables } from './journal-tables.ts';
@@ -33,6 +33,12 @@ export function databaseJournal<Tables extends JournalTables>(
     submit: (job, transaction) => insertJob((transaction as unknown as Database | undefined) ?? db, job, now()),
     get: (id) => readJob(db, id),
     unfinished: () => unfinishedJobs(db),
+    countUnfinished: () => countJobs(db),
+    glimpse: (which) => glimpseJobs(db, which),
+    async bindToNode(id, node) {
+      await db.updateTable('jobs').set({ node }).where('id', '=', id).execute();
+    },
+    hold: (claim, transaction) => fencedUpdate(transaction as unknown as Database, claim, { updated_at: now() }),
     async requestCancel(id) {
       await db.updateTable('jobs').set({ cancel_requested: 1 }).where('id', '=', id).execute();
     },
@@ -71,11 +77,7 @@ async function fencedUpdate(db: Database, claim: Claim, changes: Partial<JobRow>
   }
 }
 
-async function insertJob(
-  db: Database,
-  job: { id: string; flow: string; input: JsonObject },
-  at: number,
-): Promise<void> {
+async function insertJob(db: Database, job: NewJob, at: number): Promise<void> {
   await db
     .insertInto('jobs')
     .values({
@@ -91,9 +93,22 @@ async function insertJob(
       created_at: at,
       updated_at: at,
       ended_at: null,
+      job_group: job.group ?? null,
+      node: job.node ?? null,
     })
     .onConflict((conflict) => conflict.column('id').doNothing())
     .execute();
+}
+
+async function countJobs(db: Database): Promise<Partial<Record<JobState, number>>> {
+  const rows = await db
+    .selectFrom('jobs')
+    .select((row) => ['state', row.fn.countAll<number | string>().as('count')])
+    .where('state', 'not in', FINAL_STATES)
+    .groupBy('state')
+    .execute();
+  // PostgreSQL counts in 64 bits, which its driver gives as text.
+  return Object.fromEntries(rows.map(({ state, count }) => [state, Number(count)]));
 }
 
 async function unfinishedJobs(db: Database): Promise<readonly string[]> {
@@ -105,6 +120,20 @@ async function unfinishedJobs(db: Database): Promise<readonly string[]> {
     .orderBy('id')
     .execute();
   return rows.map((row) => row.id);
+}
+
+const GLIMPSED = ['id', 'flow', 'job_group', 'node', 'state', 'epoch', 'cancel_requested', 'progress'] as const;
+
+async function glimpseJobs(db: Database, which: readonly string[] | 'unfinished'): Promise<readonly JobGlimpse[]> {
+  if (which.length === 0) return [];
+  const rows = await db
+    .selectFrom('jobs')
+    .select(GLIMPSED)
+    .where((row) => (which === 'unfinished' ? row('state', 'not in', FINAL_STATES) : row('id', 'in', [...which])))
+    .orderBy('created_at')
+    .orderBy('id')
+    .execute();
+  return rows.map(glimpseOf);
 }
 
 async function claimJob(db: Database, id: string, at: number): Promise<JobRecord | undefined> {
@@ -211,19 +240,27 @@ async function readJob(db: Database, id: string): Promise<JobRecord | undefined>
   return jobOf(row, steps.map(stepOf));
 }
 
-function jobOf(row: Selectable<JobRow>, steps: readonly StepRecord[]): JobRecord {
+function glimpseOf(row: Pick<Selectable<JobRow>, (typeof GLIMPSED)[number]>): JobGlimpse {
   const state = JOB_STATES.find((candidate) => candidate === row.state);
   if (state === undefined) throw new Error(`assertion failed: job ${row.id} has a known state`);
   return {
     id: row.id,
     flow: row.flow,
-    input: JSON.parse(row.input) as JsonObject,
+    group: row.job_group,
+    node: row.node,
     state,
     epoch: Number(row.epoch),
     cancelRequested: row.cancel_requested === 1,
+    progress: row.progress === null ? null : (JSON.parse(row.progress) as JobProgress),
+  };
+}
+
+function jobOf(row: Selectable<JobRow>, steps: readonly StepRecord[]): JobRecord {
+  return {
+    ...glimpseOf(row),
+    input: JSON.parse(row.input) as JsonObject,
     failure: failureOf(row.failure),
     warnings: JSON.parse(row.warnings) as readonly string[],
-    progress: row.progress === null ? null : (JSON.parse(row.progress) as JobProgress),
     steps,
     createdAt: Number(row.created_at),
     updatedAt: Number(row.updated_at),

@@ -1,36 +1,23 @@
-import type { FlowLimits } from './attempt.ts';
+import type { EngineOptions } from './engine-options.ts';
 import type { Engine, ProgressListener } from './engine.ts';
-import type { DescribeFailure, Interruption } from './failure.ts';
+import type { Interruption } from './failure.ts';
 import { FlowError, InterruptedError } from './failure.ts';
-import type { JobRecord } from './job.ts';
+import type { JobGlimpse, JobRecord } from './job.ts';
 import { FINAL_STATES } from './job.ts';
-import type { Journal } from './journal.ts';
 import type { EngineLock } from './lock.ts';
 import type { RunEnd, RunHost } from './run-job.ts';
 import { runJob } from './run-job.ts';
-import type { FlowFactory } from './step.ts';
 
 /** What the embedded engine is made of. */
-export interface EmbeddedEngineOptions<Transaction> {
-  readonly journal: Journal<Transaction>;
-  readonly flows: ReadonlyMap<string, FlowFactory>;
+export interface EmbeddedEngineOptions<Transaction> extends EngineOptions<Transaction> {
   /** Throws `locked` when another process has it. */
   readonly acquireLock: () => EngineLock;
   /** Runs under the lock before any job does, with the ids of the unfinished ones: the time to clear away residue. */
   readonly beforeResume: (unfinished: readonly string[]) => Promise<void>;
-  readonly describeFailure: DescribeFailure;
-  /** May the same step succeed when it is simply tried again? */
-  readonly isPassing: (error: unknown) => boolean;
-  /** Jobs that run at the same time. */
-  readonly maxJobs: number;
-  readonly limits: FlowLimits;
-  readonly now: () => number;
-  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
-  /** Hears of faults that leave a job to be taken up at the next start. */
-  readonly onFault: (jobId: string, error: unknown) => void;
 }
 
 interface RunningJob {
+  readonly group: string | null;
   readonly control: AbortController;
   readonly end: Promise<unknown>;
 }
@@ -57,7 +44,7 @@ export function embeddedEngine<Transaction>(options: EmbeddedEngineOptions<Trans
       for (const listener of listeners) listener(jobId, progress);
     },
   });
-  const begin = (jobId: string): void => {
+  const begin = ({ id: jobId, group }: JobGlimpse): void => {
     const control = new AbortController();
     const end = runJob(hostOf(jobId), jobId, control)
       .then(
@@ -65,7 +52,7 @@ export function embeddedEngine<Transaction>(options: EmbeddedEngineOptions<Trans
         (error: unknown) => failed(jobId, error),
       )
       .catch((error: unknown) => options.onFault(jobId, error));
-    running.set(jobId, { control, end });
+    running.set(jobId, { group, control, end });
   };
   const settled = async (jobId: string, how: RunEnd): Promise<void> => {
     running.delete(jobId);
@@ -84,10 +71,14 @@ export function embeddedEngine<Transaction>(options: EmbeddedEngineOptions<Trans
   };
   /** Begins as many waiting jobs as may run. Asking the journal also waits for a transaction that submits one. */
   const takeUp = async (): Promise<void> => {
-    for (const jobId of await journal.unfinished()) {
+    for (const job of await journal.glimpse('unfinished')) {
       if (lock === undefined || stopping || running.size >= options.maxJobs) return;
-      if (!running.has(jobId) && !faults.has(jobId)) begin(jobId);
+      if (!running.has(job.id) && !faults.has(job.id) && !isFull(job.group)) begin(job);
     }
+  };
+  const isFull = (group: string | null): boolean => {
+    if (group === null || options.maxJobsPerGroup === undefined) return false;
+    return [...running.values()].filter((job) => job.group === group).length >= options.maxJobsPerGroup;
   };
   const interrupt = (job: RunningJob, interruption: Interruption): void =>
     job.control.abort(new InterruptedError(interruption));
@@ -118,6 +109,15 @@ export function embeddedEngine<Transaction>(options: EmbeddedEngineOptions<Trans
       for (const jobId of waiters.keys()) await settled(jobId, 'paused');
       lock?.release();
       lock = undefined;
+    },
+    async finish(signal) {
+      stopping = true;
+      const aborted = new Promise<void>((resolve) => {
+        if (signal?.aborted === true) resolve();
+        signal?.addEventListener('abort', () => resolve(), { once: true });
+      });
+      const ended = Promise.all(Array.from(running.values(), (job) => job.end));
+      await Promise.race([ended, aborted]);
     },
     async cancel(id) {
       await journal.requestCancel(id);

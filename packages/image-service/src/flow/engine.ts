@@ -8,10 +8,15 @@ import type { JobProgress } from './progress.ts';
 export interface Engine<Transaction> {
   /** Records the job, inside `transaction` if given; a started engine takes it up. Harmless when repeated. */
   submit(job: NewJob, transaction?: Transaction): Promise<void>;
-  /** Takes up every unfinished job. Throws `locked` when another process does that already. */
+  /** Takes up unfinished jobs, as this engine may. Throws `locked` when only one process can and another one does. */
   start(): Promise<void>;
-  /** Pauses what runs and frees the lock. Jobs go on at the next start. */
+  /** Pauses what runs and lets others take it. Jobs go on there, or at the next start. */
   stop(): Promise<void>;
+  /**
+   * Takes no more jobs and returns when those that run have ended, or when the signal fires; `stop` then pauses or hands
+   * over what still runs.
+   */
+  finish(signal?: AbortSignal): Promise<void>;
   /** Asks for the end of a job: it is reverted. Without effect on one past its point of no return. */
   cancel(id: string): Promise<void>;
   /**

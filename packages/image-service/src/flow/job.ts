@@ -32,6 +32,8 @@ export interface JobRecord {
   readonly id: string;
   readonly flow: string;
   readonly input: JsonObject;
+  readonly group: string | null;
+  readonly node: string | null;
   readonly state: JobState;
   readonly epoch: number;
   readonly cancelRequested: boolean;
@@ -52,7 +54,17 @@ export interface NewJob {
   /** The name of its flow. */
   readonly flow: string;
   readonly input: JsonObject;
+  /** Jobs of one group run only so many at a time. */
+  readonly group?: string;
+  /** The only machine that it can run on. */
+  readonly node?: string;
 }
+
+/** What can be seen of a job at a glance. */
+export type JobGlimpse = Pick<
+  JobRecord,
+  'id' | 'flow' | 'group' | 'node' | 'state' | 'epoch' | 'cancelRequested' | 'progress'
+>;
 
 /** The right to write about a job: valid until somebody else claims it. */
 export interface Claim {

@@ -14,6 +14,8 @@ export interface JobRow {
   created_at: number;
   updated_at: number;
   ended_at: number | null;
+  job_group: string | null;
+  node: string | null;
 }
 
 /** One row for each step that has begun; `output` and the failures are JSON. */
@@ -40,6 +42,7 @@ export interface JournalTables {
 /** Every change to the journal's tables, by name; one that was released is never edited. */
 export const JOURNAL_MIGRATIONS: Readonly<Record<string, (db: Kysely<unknown>) => Promise<void>>> = {
   '0001-journal': createJournal,
+  '0007-journal-groups-and-nodes': addGroupsAndNodes,
 };
 
 async function createJournal(db: Kysely<unknown>): Promise<void> {
@@ -74,4 +77,9 @@ async function createJournal(db: Kysely<unknown>): Promise<void> {
     .addColumn('updated_at', 'bigint', (column) => column.notNull())
     .addPrimaryKeyConstraint('job_steps_key', ['job_id', 'position'])
     .execute();
+}
+
+async function addGroupsAndNodes(db: Kysely<unknown>): Promise<void> {
+  await db.schema.alterTable('jobs').addColumn('job_group', 'varchar(255)').execute();
+  await db.schema.alterTable('jobs').addColumn('node', 'varchar(64)').execute();
 }

@@ -1,5 +1,5 @@
 import type { Failure } from './failure.ts';
-import type { Claim, JobRecord, JobState, NewJob } from './job.ts';
+import type { Claim, JobGlimpse, JobRecord, JobState, NewJob } from './job.ts';
 import type { JsonObject } from './json.ts';
 import type { JobProgress } from './progress.ts';
 
@@ -18,7 +18,18 @@ export interface Journal<Transaction> {
   get(id: string): Promise<JobRecord | undefined>;
   /** The ids of all jobs that are in no final state, oldest first. */
   unfinished(): Promise<readonly string[]>;
+  /** How many jobs there are in each state that is not final; states without jobs are absent. */
+  countUnfinished(): Promise<Readonly<Partial<Record<JobState, number>>>>;
+  /** These jobs, as far as they are there, or all unfinished ones; oldest first. */
+  glimpse(which: readonly string[] | 'unfinished'): Promise<readonly JobGlimpse[]>;
   requestCancel(id: string): Promise<void>;
+  /** From now on the job can run on this machine only. */
+  bindToNode(id: string, node: string): Promise<void>;
+  /**
+   * Makes sure, until the given transaction ends, that nobody else takes the job; for writes outside of the journal. Throws
+   * `fenced` as its own writes do.
+   */
+  hold(claim: Claim, transaction: Transaction): Promise<void>;
   /** Takes the job: raises its epoch. Undefined when there is none or it is in a final state. */
   claim(id: string): Promise<JobRecord | undefined>;
   setState(claim: Claim, state: JobState): Promise<void>;

@@ -12,6 +12,11 @@ export interface RunHost extends Omit<AttemptHost, 'claim' | 'warn' | 'interrupt
   readonly describeFailure: DescribeFailure;
   /** May the same step succeed when it is simply tried again? */
   readonly isPassing: (error: unknown) => boolean;
+  /**
+   * Is it not the step that failed, but what everything rests on, such as the database? Then nothing is decided: the run
+   * ends with that error, and the job goes on when it is taken up again. Nothing is of that kind when absent.
+   */
+  readonly isOutage?: (error: unknown) => boolean;
   /** Waits; returns early when the signal fires. */
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }
@@ -54,7 +59,9 @@ function makeRun(host: RunHost, job: JobRecord, factory: FlowFactory, control: A
   const interrupt = (interruption: Interruption): void => control.abort(new InterruptedError(interruption));
   const claim = { jobId: job.id, epoch: job.epoch };
   const attempts = { ...host, claim, interrupt, warn: (message: string) => void warnings.add(message) };
-  return { host, attempts, flow: factory({ id: job.id, input: job.input }), signal: control.signal, warnings };
+  const hold = (transaction: unknown): Promise<void> => host.journal.hold(claim, transaction as never);
+  const flow = factory({ id: job.id, input: job.input, hold });
+  return { host, attempts, flow, signal: control.signal, warnings };
 }
 
 async function readAgain(run: Run, jobId: string): Promise<JobRecord> {
@@ -131,11 +138,20 @@ async function executeStep(run: Run, next: StepToExecute): Promise<JsonObject | 
       await journal.pauseStep(claim);
       return 'paused';
     }
-    if (interruption === undefined && (await mayRetry(run, result.error, retry))) continue;
+    if (interruption === undefined) {
+      refuseToJudge(run, result.error);
+      if (await mayRetry(run, result.error, retry)) continue;
+    }
     const failure = failureOf(run, interruption ?? result.error, step.name);
     await journal.fail(claim, failure, { failedPosition: position, warnings: [...run.warnings] });
     return 'failed';
   }
+}
+
+/** Throws what says nothing about the step: an outage, or that the job is somebody else's. */
+function refuseToJudge({ host }: Run, error: unknown): void {
+  if (error instanceof FlowError && error.code === 'fenced') throw error;
+  if (host.isOutage?.(error) === true) throw error;
 }
 
 /** Waits before a retry that makes sense; false when it makes none. */
@@ -179,6 +195,7 @@ async function revertStep(run: Run, job: JobRecord, { step, record }: StepToReve
     const number = record.revertAttempts + retry + 1;
     const result = await settle(attempt(run.attempts, { step: step.name, attempt: number, signal: undefined, work }));
     if ('value' in result) return undefined;
+    refuseToJudge(run, result.error);
     if (!(await mayRetry(run, result.error, retry))) return failureOf(run, result.error, step.name);
   }
 }
@@ -191,6 +208,7 @@ async function conclude(run: Run, job: JobRecord): Promise<void> {
   for (let retry = 0; ; retry++) {
     const result = await settle(attempt(attempts, { step: 'conclude', attempt: retry + 1, signal: undefined, work }));
     if ('value' in result) break;
+    refuseToJudge(run, result.error);
     if (retry >= limits.maxRetries) throw result.error;
     await sleep(limits.retryDelayMs(retry + 1), run.signal);
   }

@@ -69,8 +69,19 @@ export interface Flow {
   readonly conclude?: (conclusion: Conclusion, context: StepContext) => Promise<void>;
 }
 
+/** One job in the hands of a process, as its flow sees it. */
+export interface HeldJob {
+  readonly id: string;
+  readonly input: JsonObject;
+  /**
+   * For writes outside of the journal, in a transaction of the journal's own database: makes sure until its end that the
+   * job is still this process's. Throws `fenced` when somebody else has taken it.
+   */
+  hold(transaction: unknown): Promise<void>;
+}
+
 /** Makes the flow of one job; must give the same steps each time. */
-export type FlowFactory = (job: { readonly id: string; readonly input: JsonObject }) => Flow;
+export type FlowFactory = (job: HeldJob) => Flow;
 
 /** Collects steps that fit together: each may use what the job's input and the steps before it give. */
 export interface FlowBuilder<State extends JsonObject> {
