@@ -135,9 +135,22 @@ export const ROOMS: readonly Room[] = [
     mayImport: ['catalog', 'catalog database', 'config', 'flow'],
     mustNotSay: ['http'],
   },
+  ...['observed', 'watch', 'health', 'end-calls'].map((name): Room => ({
+    name,
+    path: `${SERVICE}/${name}.ts`,
+    mayImport: ['everything'],
+    mustNotSay: [],
+  })),
+  { name: 'telemetry', path: `${SERVICE}/telemetry/`, mayImport: [], mustNotSay: ['image', 'catalog'] },
   { name: 'stores', path: `${SERVICE}/stores.ts`, mayImport: ['config', 'staging', 'store'], mustNotSay: [] },
   { name: 'server', path: `${SERVICE}/server.ts`, mayImport: ['everything'], mustNotSay: [] },
   { name: 'roads of images', path: `${SERVICE}/image-roads.ts`, mayImport: ['everything'], mustNotSay: [] },
+  {
+    name: 'files of metadata definitions',
+    path: `${SERVICE}/metadef-files.ts`,
+    mayImport: ['everything'],
+    mustNotSay: [],
+  },
   { name: 'entry of the service', path: `${SERVICE}/index.ts`, mayImport: ['everything'], mustNotSay: [] },
   { name: 'flow', path: `${SERVICE}/flow/`, mayImport: [], mustNotSay: ['image', 'format', 'store'] },
   { name: 'net', path: `${SERVICE}/net/`, mayImport: [], mustNotSay: ['image', 'flow', 'store'] },
@@ -173,7 +186,7 @@ export const ROOMS: readonly Room[] = [
   {
     name: 'api',
     path: `${SERVICE}/api/`,
-    mayImport: ['catalog', 'store', 'import', 'auth'],
+    mayImport: ['catalog', 'store', 'import', 'auth', 'telemetry'],
     mustNotSay: ['cluster', 'extent', 'execute', 'revert'],
   },
 
@@ -182,7 +195,9 @@ export const ROOMS: readonly Room[] = [
     name: 'cli',
     path: 'packages/cli/src/',
     mayImport: ['disk-image', 'disk-image-node'],
-    mayImportFrom: [{ room: 'image-service', files: /(?:service|serve|token|config|import|images|tasks|resume)[^/]*\.ts$/ }],
+    mayImportFrom: [
+      { room: 'image-service', files: /(?:service|serve|token|config|import|images|metadefs|tasks|resume)[^/]*\.ts$/ },
+    ],
     mustNotSay: ['catalog', 'image id'],
   },
   { name: 'console', path: 'packages/console/src/', mayImport: [], mustNotSay: [] },

@@ -53,6 +53,11 @@ export const commandGroups: readonly { readonly title: string; readonly commands
         load: async () => (await import('./commands/config.ts')).configCommand,
       },
       {
+        name: 'metadefs',
+        summary: 'Load metadata definitions into the database of the service',
+        load: async () => (await import('./commands/metadefs.ts')).metadefsCommand,
+      },
+      {
         name: 'token',
         summary: 'Make a token for callers of the service',
         load: async () => (await import('./commands/token.ts')).tokenCommand,

@@ -120,8 +120,10 @@ function orderOf(sort: Key = { field: 'createdAt', direction: 'desc' }): readonl
 function sortable(
   row: Builder,
   { field }: Key,
-): ExpressionWrapper<MetadefTables, 'metadef_namespaces', string | number> {
-  return row.fn.coalesce(COLUMNS[field], row.val(''));
+): ExpressionWrapper<MetadefTables, 'metadef_namespaces', string | number | null> {
+  const column = COLUMNS[field];
+  // Namespaces without a value come first in every database.
+  return field === 'displayName' || field === 'owner' ? row.fn.coalesce(column, row.val('')) : row.ref(column);
 }
 
 /** After the marker: equal in the first keys, beyond it in the next one. */
