@@ -43,7 +43,10 @@ export function serviceOptions(given: GivenArguments, { terminal }: CommandConte
   return {
     configFiles: given.all('config-file'),
     ...(stateDir === undefined ? {} : { stateDir }),
-    log: (message) => terminal.note(`${terminal.noteStyle.yellow('warning:')} ${plainText(message)}\n`),
+    log: (message, error) => {
+      terminal.note(`${terminal.noteStyle.yellow('warning:')} ${plainText(message)}\n`);
+      if (error instanceof Error) terminal.note(`${error.stack}\n`);
+    },
   };
 }
 

@@ -1,4 +1,5 @@
-import { mkdir } from 'node:fs/promises';
+import { access, constants, mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { isLoopback } from './api/address.ts';
 import type { AccessSettings } from './auth/access.ts';
 import { accessFaults, AccessError } from './auth/access.ts';
@@ -7,6 +8,7 @@ import { checkDirectories, directoryProblems } from './config/directories.ts';
 import { embeddedConfiguration, embeddedPlaces, stateDirectory } from './config/embedded.ts';
 import type { Configuration, ConfigurationSources } from './config/load.ts';
 import { examineConfiguration, loadConfiguration, readConfigurationFiles } from './config/load.ts';
+import { OPERATOR_OPTIONS } from './config/operator-options.ts';
 import type { ConfigurationProblem } from './config/problem.ts';
 import { ConfigurationError } from './config/problem.ts';
 import type { ImageTools } from './import/image-tools.ts';
@@ -86,12 +88,32 @@ async function checkSources(sources: GivenSources, options: CheckOptions): Promi
     problems: [
       ...problems,
       ...(await directoryProblems(configuration, atStart)),
+      ...(await lackingLogFile(configuration.operators.log.file)),
       ...targetOptionProblems(configuration, nodeImageTools(undefined)),
       ...(await accessProblems(configuration.access, log)),
       ...(open === undefined ? [] : [open]),
     ],
     warnings,
   };
+}
+
+async function lackingLogFile(file: string | undefined): Promise<readonly ConfigurationProblem[]> {
+  if (file === undefined) return [];
+  const there = await access(file, constants.W_OK).then(
+    () => undefined,
+    (error: NodeJS.ErrnoException) => error,
+  );
+  const missing = there?.code === 'ENOENT';
+  const fault = missing ? await access(dirname(file), constants.W_OK).catch((error: unknown) => error) : there;
+  return fault === undefined ? [] : logFileProblems(file, fault);
+}
+
+/** What is said of a log file that cannot be written. */
+export function logFileProblems(file: string | undefined, fault: unknown): readonly ConfigurationProblem[] {
+  const { section, name: option } = OPERATOR_OPTIONS.logFile;
+  const code = fault instanceof Error && 'code' in fault ? String(fault.code) : String(fault);
+  const value = file === undefined ? {} : { value: file };
+  return [{ section, option, ...value, message: `cannot be written (${code})` }];
 }
 
 async function accessProblems(

@@ -21,11 +21,14 @@ import { webDownload } from './staging/download.ts';
 import { describeFailure, isPassingFailure } from './import/failure.ts';
 import { IMPORT_FLOW, importFlow } from './import/flow.ts';
 import type { ImageTools } from './import/image-tools.ts';
+import { CONVERSION_FLOW, conversionFlow } from './import/in-place/flow.ts';
+import { LOCATION_FLOW, locationFlow } from './import/location-flow.ts';
 import { nodeImageTools } from './import/node-image-tools.ts';
 import type { ImportParts, ImportSettings } from './import/stage-context.ts';
 import type { ImageService } from './import/service.ts';
 import { imageService } from './import/service.ts';
 import { hashThreads } from './staging/hash.ts';
+import type { Observer } from './observed.ts';
 import { openStaging } from './staging/staging.ts';
 import type { Staging } from './staging/staging.ts';
 import type { ImageStore } from './store/store.ts';
@@ -57,8 +60,12 @@ export interface OpenOptions {
   readonly stateDir?: string;
   /** `process.env` when absent. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
-  /** Gets warnings for operators, one line each; nobody does when absent. */
-  readonly log?: (message: string) => void;
+  /** Instead of reading it once more. */
+  readonly configuration?: Configuration;
+  /** Gets warnings for operators, one line each, and errors that nobody foresaw; nobody does when absent. */
+  readonly log?: (message: string, error?: unknown) => void;
+  /** Sees what is done. */
+  readonly observer?: Observer;
   /** Lets tests put faults between the parts. */
   readonly intercept?: (parts: RawParts) => RawParts;
 }
@@ -91,7 +98,7 @@ export interface WholeService {
 /** As `openImageService`. */
 export async function openWholeService(options: OpenOptions): Promise<WholeService> {
   const log = options.log ?? (() => {});
-  const configuration = await openConfiguration(options);
+  const configuration = options.configuration ?? (await openConfiguration(options));
   for (const warning of configuration.warnings) log(warning);
   const tools = nodeImageTools(configuration.conversionThreads === 0 ? undefined : configuration.conversionThreads);
   const wrong = targetOptionProblems(configuration, tools);
@@ -99,12 +106,14 @@ export async function openWholeService(options: OpenOptions): Promise<WholeServi
   const db = await openDatabase(configuration.database, log);
   try {
     const raw = await makeParts(configuration, db, tools);
-    const parts = options.intercept?.(raw) ?? raw;
+    const { observer } = options;
+    const observed = observer === undefined ? raw : { ...raw, stores: observer.stores(raw.stores) };
+    const parts = options.intercept?.(observed) ?? observed;
     const closeDatabase = async (): Promise<void> => {
       await parts.endHelpers();
       await db.destroy();
     };
-    return put(parts, configuration, { log, closeDatabase });
+    return put(parts, configuration, { log, observer, closeDatabase });
   } catch (error) {
     await db.destroy();
     throw error;
@@ -144,21 +153,31 @@ function lockPath(database: Configuration['database']): string {
 }
 
 interface Surroundings {
-  readonly log: (message: string) => void;
+  readonly log: (message: string, error?: unknown) => void;
+  readonly observer: Observer | undefined;
   readonly closeDatabase: () => Promise<void>;
 }
 
-function put(raw: RawParts, configuration: Configuration, { log, closeDatabase }: Surroundings): WholeService {
+function put(
+  raw: RawParts,
+  configuration: Configuration,
+  { log, observer, closeDatabase }: Surroundings,
+): WholeService {
   const { journal } = raw;
   const parts: ImportParts<Tx> = { ...raw, settings: importSettings(configuration), now: Date.now, log };
+  const flows = new Map([
+    [IMPORT_FLOW, importFlow(parts, warnOnce(log))],
+    [CONVERSION_FLOW, conversionFlow(parts)],
+    [LOCATION_FLOW, locationFlow(parts)],
+  ]);
   const engine: Engine<Tx> = embeddedEngine({
     journal,
-    flows: new Map([[IMPORT_FLOW, importFlow(parts, warnOnce(log))]]),
+    flows: observer?.flows(flows, parts) ?? flows,
     acquireLock: raw.acquireLock,
     beforeResume: (unfinished) => clearResidue(parts, journal, unfinished),
     describeFailure: (error) => {
       const failure = describeFailure(error);
-      if (failure.code === 'internal') log(`internal error: ${error instanceof Error ? error.stack : String(error)}`);
+      if (failure.code === 'internal') log('a task met an error that nobody foresaw', error);
       return failure;
     },
     isPassing: isPassingFailure,
@@ -175,7 +194,7 @@ function put(raw: RawParts, configuration: Configuration, { log, closeDatabase }
       // An interruption ends the wait; what follows looks at the signal itself.
       await delay(ms, undefined, { signal }).catch(() => {});
     },
-    onFault: (jobId, error) => log(`task ${jobId} cannot go on now: ${error instanceof Error ? error.stack : error}`),
+    onFault: (jobId, error) => log(`task ${jobId} cannot go on now`, error),
   });
   const service = imageService({ parts, engine, journal, closeDatabase });
   return { service, parts, engine, journal, configuration };

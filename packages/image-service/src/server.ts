@@ -1,16 +1,23 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ApiParts, ApiSettings } from './api/api-parts.ts';
+import { watchersServer } from './api/figures.ts';
+import type { LookAtHealth } from './api/health.ts';
 import { apiServer } from './api/server.ts';
 import type { Access } from './auth/access.ts';
 import { AccessError, openAccess } from './auth/access.ts';
 import type { Authenticator } from './auth/caller.ts';
 import type { Configuration } from './config/load.ts';
 import { ConfigurationError } from './config/problem.ts';
-import { openAddressProblem, problemsOfAccess } from './configured.ts';
+import { openAddressProblem, openConfiguration, problemsOfAccess } from './configured.ts';
+import { endCalls } from './end-calls.ts';
+import { gaugesOf, healthOf } from './health.ts';
 import type { ImageRoads } from './image-roads.ts';
 import { imageRoads } from './image-roads.ts';
 import type { OpenOptions, WholeService } from './main.ts';
 import { openWholeService } from './main.ts';
+import { observer } from './observed.ts';
+import type { OpenedWatch, WatchOptions } from './watch.ts';
+import { openWatch } from './watch.ts';
 
 /** How to serve the API. */
 export interface ServeOptions extends OpenOptions {
@@ -24,13 +31,15 @@ export interface ServeOptions extends OpenOptions {
   readonly unauthenticated?: 'allow';
   /** The program's version, for its callers. */
   readonly version: string;
+  /** Gets the entries of the log; `process`: the file of the configuration, else standard error. Nobody reads them when absent. */
+  readonly logging?: WatchOptions['logging'];
 }
 
 /** The API while it is served. */
 export interface ImageServer {
   /** `http://127.0.0.1:9292`. */
   readonly url: string;
-  /** Lets calls under way end, pauses imports, closes everything. */
+  /** Lets calls under way end, as long as the configuration allows, pauses imports, closes everything. */
   close(): Promise<void>;
 }
 
@@ -39,32 +48,74 @@ export interface ImageServer {
  * system's error when the address cannot be used.
  */
 export async function serveImages(options: ServeOptions): Promise<ImageServer> {
-  const whole = await openWholeService(options);
-  let opened: Access | undefined;
+  const configuration = await openConfiguration(options);
+  const watch = await openWatch(configuration, watchOptions(options));
   try {
-    const host = options.host ?? whole.configuration.bindHost;
+    return await serveWatched(options, configuration, watch);
+  } catch (error) {
+    await watch.close();
+    throw error;
+  }
+}
+
+async function serveWatched(
+  options: ServeOptions,
+  configuration: Configuration,
+  watch: OpenedWatch,
+): Promise<ImageServer> {
+  const log = (message: string, error?: unknown): void => {
+    watch.line(message, error);
+    options.log?.(message, error);
+  };
+  const whole = await openWholeService({ ...options, configuration, log, observer: observer(watch) });
+  const opened: { close(): Promise<unknown> }[] = [];
+  try {
+    const host = options.host ?? configuration.bindHost;
     const access = await openConfiguredAccess(whole, options);
-    opened = access;
-    const exposed = access.asks === 'everybody' ? undefined : openAddressProblem(whole.configuration, host);
+    opened.push(access);
+    const exposed = access.asks === 'everybody' ? undefined : openAddressProblem(configuration, host);
     if (exposed !== undefined && options.unauthenticated !== 'allow') throw new ConfigurationError([exposed]);
     const roads = imageRoads(whole);
-    const app = apiServer(apiParts(whole, { options, access, roads }));
+    const health = healthOf({ ...whole.parts, configuration, now: () => performance.now() });
+    watch.figures.look(() => gaugesOf({ ...whole.parts, configuration, now: () => performance.now() }, whole.journal));
+    const app = apiServer(apiParts(whole, { options, access, roads, watch, health }));
     await whole.engine.start();
     await roads.recover();
-    const url = await app.listen({ host, port: options.port ?? whole.configuration.bindPort });
+    opened.push({ close: roads.startRemoval() });
+    const { metrics, stopWithinMs } = configuration.operators;
+    if (metrics !== undefined) opened.push(await listenForWatchers(metrics, { watch, health }));
+    const url = await app.listen({ host, port: options.port ?? configuration.bindPort });
+    watch.log.info(`serving on ${url} as diskmorph ${options.version}`, { url });
     return {
       url,
       async close() {
-        await app.close();
-        await access.close();
+        watch.log.info('stopping: calls under way may end, tasks are paused');
+        await endCalls(app, stopWithinMs, log);
+        for (const each of opened) await each.close();
         await whole.service.close();
+        watch.log.info('stopped');
+        await watch.close();
       },
     };
   } catch (error) {
-    await opened?.close();
+    for (const each of opened) await each.close();
     await whole.service.close();
     throw error;
   }
+}
+
+function watchOptions({ version, environment, logging }: ServeOptions): WatchOptions {
+  return { version, environment: environment ?? process.env, logging: logging ?? (() => {}) };
+}
+
+async function listenForWatchers(
+  { host, port }: { readonly host: string; readonly port: number },
+  { watch, health }: Pick<Surroundings, 'watch' | 'health'>,
+): Promise<{ close(): Promise<unknown> }> {
+  const app = watchersServer(watch.figures, health);
+  const url = await app.listen({ host, port });
+  watch.log.info(`figures on ${url}/metrics`, { url });
+  return app;
 }
 
 /** Who is calling, and what they may do, as configured. Throws `ConfigurationError` for files that cannot be used. */
@@ -83,11 +134,13 @@ interface Surroundings {
   readonly options: ServeOptions;
   readonly access: Access;
   readonly roads: ImageRoads;
+  readonly watch: OpenedWatch;
+  readonly health: LookAtHealth;
 }
 
-function apiParts(whole: WholeService, { options, access, roads }: Surroundings): ApiParts {
+function apiParts(whole: WholeService, { options, access, roads, watch, health }: Surroundings): ApiParts {
   const { parts, configuration } = whole;
-  const { catalog, stores, log } = parts;
+  const { catalog, stores } = parts;
   return {
     catalog,
     stores,
@@ -95,15 +148,8 @@ function apiParts(whole: WholeService, { options, access, roads }: Surroundings)
     policy: access.policy,
     settings: apiSettings(configuration, options.version),
     ...roads,
-    unreadiness: async () => {
-      try {
-        await catalog.images.list({ limit: 1 });
-        return undefined;
-      } catch {
-        return 'The database does not answer';
-      }
-    },
-    log,
+    health,
+    watch,
   };
 }
 
@@ -121,6 +167,11 @@ function apiSettings(configuration: Configuration, version: string): ApiSettings
       tags: configuration.imageTagQuota,
       properties: configuration.imagePropertyQuota,
       members: configuration.imageMemberQuota,
+      locations: configuration.limits.imageLocationQuota,
+    },
+    showsPlaces: {
+      directUrl: configuration.limits.showImageDirectUrl,
+      locations: configuration.limits.showMultipleLocations,
     },
     publicEndpoint: configuration.publicEndpoint,
     importMethods: configuration.enabledImportMethods,

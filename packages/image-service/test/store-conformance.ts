@@ -106,6 +106,8 @@ export function describeStore({ name, make, largeBytes }: StoreTraits): void {
       { name: 'a large stream of unknown size', bytes: large, content: async (bytes) => ({ bytes: streamOf(bytes) }) },
     ];
 
+    test('says that it is ready', () => expect(store.checkReady()).resolves.toBeUndefined());
+
     test.each(contents)('$name is stored and read back, then deleted, also twice', async ({ bytes, content }) => {
       const imageId = nextId();
       const reports: number[] = [];

@@ -14,7 +14,8 @@ export const serveCommand: Command = {
   operands: [],
   notes: [
     'Clients of OpenStack work against it: openstack --os-auth-type none --os-endpoint http://127.0.0.1:9292 image list. Without authentication it listens only on addresses of this machine.',
-    'Ctrl-C or SIGTERM lets calls under way end and pauses imports; the next start goes on with them.',
+    'Ctrl-C or SIGTERM lets calls under way end, as long as graceful_shutdown_timeout says, and pauses imports; the next start goes on with them. A second one ends the program at once.',
+    'The log goes to standard error: text on a terminal, JSON elsewhere; log_file, use_json and debug of the configuration change that.',
   ],
   options: [
     { long: 'host', value: 'ADDRESS', summary: 'Where to listen, instead of what the configuration says; 127.0.0.1' },
@@ -33,20 +34,20 @@ export const serveCommand: Command = {
 };
 
 async function runServe(given: GivenArguments, context: CommandContext): Promise<number> {
-  const { terminal, signal } = context;
+  const { signal } = context;
   const host = given.text('host');
   const port = portOf(given.text('port'));
   await tellingFailures(async () => {
+    const { log: _told, ...options } = serviceOptions(given, context);
     const server = await serveImages({
-      ...serviceOptions(given, context),
+      ...options,
+      logging: 'process',
       ...(host === undefined ? {} : { host }),
       ...(port === undefined ? {} : { port }),
       ...(given.has('allow-unauthenticated') ? { unauthenticated: 'allow' } : {}),
       version: programVersion(),
     });
-    terminal.note(`serving on ${server.url}\n`);
     if (!signal.aborted) await once(signal, 'abort');
-    terminal.note('stopping\n');
     await server.close();
   });
   return EXIT.ok;

@@ -1,8 +1,12 @@
 import type { Authenticator, Policy } from '../auth/caller.ts';
-import type { ImageRecord, NewImage } from '../catalog/image.ts';
+import type { ImageChanges, ImageRecord, NewImage } from '../catalog/image.ts';
 import type { Catalog } from '../catalog/repositories.ts';
 import type { TaskDocument, TaskRecord } from '../catalog/task.ts';
+import type { AddressedPlace, FoundPlace, WantedPlace } from '../import/image-places.ts';
+import type { ClaimedDigests } from '../import/location-flow.ts';
 import type { ImageStore } from '../store/store.ts';
+import type { CallWatch } from './calls.ts';
+import type { LookAtHealth } from './health.ts';
 
 /** What the API may be used for and up to where, as configured. */
 export interface ApiSettings {
@@ -13,8 +17,15 @@ export interface ApiSettings {
   readonly defaultStore: string;
   /** Images in one page when the caller names no number, and the most that they may name. */
   readonly pageSize: { readonly usual: number; readonly most: number };
-  /** The most tags, properties and members that one image may have. */
-  readonly quotas: { readonly tags: number; readonly properties: number; readonly members: number };
+  /** The most tags, properties, members and locations that one image may have. */
+  readonly quotas: {
+    readonly tags: number;
+    readonly properties: number;
+    readonly members: number;
+    readonly locations: number;
+  };
+  /** What is shown of where images lie; without `locations` callers cannot change it either. */
+  readonly showsPlaces: { readonly directUrl: boolean; readonly locations: boolean };
   /** What the caller sees of where the service is, when the configuration says so; else what they called it by. */
   readonly publicEndpoint: string | undefined;
   /** The ways in which images can be imported now. */
@@ -92,6 +103,18 @@ export interface ImportTaskCall {
   readonly taskInput: TaskDocument;
 }
 
+/** An image that is to be converted in place. */
+export interface ConversionCall {
+  readonly imageId: string;
+  readonly format: string;
+  /** How the result is made; as configured when absent. */
+  readonly options?: Readonly<Record<string, string>>;
+  readonly containerFormat?: string;
+  readonly rewrite: 'when-different' | 'always';
+  readonly asker: Asker;
+  readonly taskInput: TaskDocument;
+}
+
 /** How far a task is. */
 export interface TaskProgress {
   readonly stage: string;
@@ -108,6 +131,8 @@ export interface ImportRoads {
   /** Throws what refuses the import before it begins. */
   submit(call: ImportCall): Promise<TaskRecord>;
   submitTask(call: ImportTaskCall): Promise<TaskRecord>;
+  /** Throws what refuses the conversion before it begins. */
+  convert(call: ConversionCall): Promise<TaskRecord>;
   cancel(taskId: string): Promise<void>;
   /** Null while nothing is known. */
   progress(taskId: string): Promise<TaskProgress | null>;
@@ -115,6 +140,28 @@ export interface ImportRoads {
   onProgress(taskId: string, listener: (progress: TaskProgress) => void): () => void;
   /** Settles when the task has ended, or the service stops. */
   ended(taskId: string): Promise<void>;
+}
+
+/** A location that a caller adds to an image without data. */
+export interface AddLocationCall {
+  readonly image: ImageRecord;
+  readonly wanted: WantedPlace;
+  readonly claimed: ClaimedDigests | undefined;
+  readonly asker: Asker;
+}
+
+/** Where the data of images lies. */
+export interface PlaceRoads {
+  /** The places with their URLs, in order. */
+  addressed(image: ImageRecord): Promise<readonly AddressedPlace[]>;
+  /** Looks at what a URL names. Throws what refuses it. */
+  find(image: ImageRecord, wanted: WantedPlace): Promise<FoundPlace>;
+  /** Changes the image; the data of places that it no longer names goes. */
+  change(imageId: string, change: (image: ImageRecord) => ImageChanges): Promise<ImageRecord>;
+  /** Gives an image without data a first location. */
+  add(call: AddLocationCall): Promise<FoundPlace>;
+  /** Takes the image out of a store. */
+  removeFrom(imageId: string, storeId: string): Promise<void>;
 }
 
 /** What the API is put together from. */
@@ -126,9 +173,9 @@ export interface ApiParts {
   readonly removal: ImageRemoval;
   readonly data: ImageDataRoads;
   readonly imports: ImportRoads;
+  readonly places: PlaceRoads;
   readonly settings: ApiSettings;
-  /** Why the service cannot work now; undefined when it can. */
-  readonly unreadiness: () => Promise<string | undefined>;
+  readonly health: LookAtHealth;
   /** For operators: what no caller is told. */
-  readonly log: (message: string) => void;
+  readonly watch: CallWatch;
 }

@@ -2,7 +2,11 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import fastify from 'fastify';
 import type { Caller } from '../auth/caller.ts';
 import type { ApiParts } from './api-parts.ts';
+import { callHeaders } from './call-headers.ts';
 import { callId } from './call-id.ts';
+import { convertRoute } from './convert.ts';
+import { watchCalls } from './calls.ts';
+import { figuresRoute } from './figures.ts';
 import { healthRoutes } from './health.ts';
 import { errorBody, HttpError, httpErrorOf } from './http-error.ts';
 import { imageDataRoutes } from './image-data.ts';
@@ -57,6 +61,7 @@ export function apiServer(parts: ApiParts): FastifyInstance {
   });
   // Open routes have no caller, and ask for none.
   app.decorateRequest('caller', null as unknown as Caller);
+  watchCalls(app, parts.watch);
   const table = routeTable(app);
   addParsers(app);
   app.addHook('onRequest', async (request, reply) => {
@@ -83,6 +88,7 @@ export function apiServer(parts: ApiParts): FastifyInstance {
 function addRoutes(app: FastifyInstance, parts: ApiParts): void {
   versionRoutes(app, parts.settings);
   healthRoutes(app, parts);
+  figuresRoute(app, parts);
   schemaRoutes(app, parts.settings);
   imageListRoute(app, parts);
   imageRoutes(app, parts);
@@ -94,6 +100,7 @@ function addRoutes(app: FastifyInstance, parts: ApiParts): void {
   taskRoutes(app, parts);
   taskEventsRoute(app, parts);
   actionRoutes(app, parts);
+  convertRoute(app, parts);
   infoRoutes(app, parts);
   metadefRoutes(app, parts);
 }
@@ -119,13 +126,13 @@ function parseBody(text: string, done: (error: Error | null, body?: unknown) => 
   }
 }
 
-function callHeaders({ headers }: FastifyRequest): { get(name: string): string | undefined } {
-  return {
-    get: (name) => {
-      const value = headers[name];
-      return Array.isArray(value) ? value.join(', ') : value;
-    },
-  };
+function tellFault({ watch }: ApiParts, error: Error, { id, method, routeOptions }: FastifyRequest): void {
+  watch.log.error('A call met an error that nobody foresaw', {
+    request_id: id,
+    method,
+    route: routeOptions.url,
+    err: error,
+  });
 }
 
 interface Failed {
@@ -136,8 +143,7 @@ interface Failed {
 
 function sendError(parts: ApiParts, { error, request, reply }: Failed): FastifyReply {
   const known = httpErrorOf(error);
-  if (known === undefined)
-    parts.log(`${request.id}: ${request.method} ${request.url}: ${error.stack ?? error.message}`);
+  if (known === undefined) tellFault(parts, error, request);
   const told = known ?? new HttpError(500, `An internal error; the log of the service has it as ${request.id}`);
   const { type, text } = errorBody(told, request.headers.accept);
   if (told.status === 415 && request.method === 'PATCH') reply.header('accept-patch', PATCH_TYPES.join(', '));

@@ -10,10 +10,15 @@ const SPACING_MS = 250;
 
 /** `GET /v2/tasks/{id}/events`: server-sent events `progress`, then one `task` with the whole task when it has ended. */
 export function taskEventsRoute(app: FastifyInstance, parts: ApiParts): void {
+  const following = new Set<() => void>();
+  // Nobody can wait for a task here when the service stops: it goes on after the next start.
+  app.addHook('preClose', async () => {
+    for (const leave of following) leave();
+  });
   app.get('/v2/tasks/:taskId/events', { config: { summary: 'Follow a task' } }, async (request, reply) => {
     const task = await requireTask(parts, paramOf(request.params, 'taskId'));
     if (!request.caller.isAdmin && task.owner !== request.caller.projectId) throw noTask(task.id);
-    const stream = Readable.from(events(parts, task));
+    const stream = Readable.from(events(parts, task, following));
     request.raw.on('close', () => {
       if (!reply.raw.writableFinished) stream.destroy();
     });
@@ -21,7 +26,7 @@ export function taskEventsRoute(app: FastifyInstance, parts: ApiParts): void {
   });
 }
 
-async function* events(parts: ApiParts, task: TaskRecord): AsyncGenerator<string> {
+async function* events(parts: ApiParts, task: TaskRecord, following: Set<() => void>): AsyncGenerator<string> {
   let wake: (() => void) | undefined;
   let news: string | undefined;
   let ended = false;
@@ -39,6 +44,7 @@ async function* events(parts: ApiParts, task: TaskRecord): AsyncGenerator<string
   };
   // A task that nobody knows any more has ended.
   parts.imports.ended(task.id).then(finish, finish);
+  following.add(finish);
   try {
     // The first bytes tell the caller that it is being listened to.
     yield eventText('task', await taskDocument(parts, task));
@@ -49,6 +55,7 @@ async function* events(parts: ApiParts, task: TaskRecord): AsyncGenerator<string
     }
     yield eventText('task', await taskDocument(parts, await requireTask(parts, task.id)));
   } finally {
+    following.delete(finish);
     stopListening();
   }
 }

@@ -6,7 +6,13 @@ import { ACCESS_OPTIONS } from './access-options.ts';
 import type { DatabaseConfiguration, SharedWorkConfiguration } from './database.ts';
 import { readDatabase } from './database.ts';
 import { DATABASE_OPTIONS } from './database-options.ts';
+import type { ConversionConfiguration } from './conversion-options.ts';
+import { CONVERSION_OPTIONS, readConversions } from './conversion-options.ts';
 import { parseIni } from './ini.ts';
+import type { OperatorConfiguration } from './operator-options.ts';
+import { OPERATOR_OPTIONS, readOperators } from './operator-options.ts';
+import type { LimitConfiguration } from './limit-options.ts';
+import { LIMIT_OPTIONS, readLimits } from './limit-options.ts';
 import type { OptionDefinition, OptionValues } from './options.ts';
 import { OPTIONS } from './options.ts';
 import type { ConfigurationProblem } from './problem.ts';
@@ -27,6 +33,14 @@ export interface Configuration extends OptionValues {
   readonly sharedWork: SharedWorkConfiguration;
   /** Who is calling, and what they may do. */
   readonly access: AccessConfiguration;
+  /** What is shown of images, and how much of everything there may be. */
+  readonly limits: LimitConfiguration;
+  /** Conversions outside of imports. */
+  readonly conversions: ConversionConfiguration;
+  /** How the service is watched and stopped. */
+  readonly operators: OperatorConfiguration;
+  /** The values of the secret options: they are to be shown nowhere. */
+  readonly secrets: readonly string[];
   /** Things that do not stop the start: deprecated names, unknown options, options without effect. */
   readonly warnings: readonly string[];
 }
@@ -95,12 +109,18 @@ export function examineConfiguration(sources: ConfigurationSources): ExaminedCon
     ...Object.values(OPTIONS),
     ...Object.values(DATABASE_OPTIONS),
     ...Object.values(ACCESS_OPTIONS),
+    ...Object.values(CONVERSION_OPTIONS),
+    ...Object.values(LIMIT_OPTIONS),
+    ...Object.values(OPERATOR_OPTIONS),
   ]);
   reader.problems.push(...files.flatMap((file) => file.problems));
   const values = readValues(reader, sources);
   const { database, sharedWork } = readDatabase(reader, values.stateDatabase);
   const { stores, defaultStore } = readStores(values, reader);
   const workDir = readWorkDir(values, reader);
+  const limits = readLimits(reader);
+  const conversions = readConversions(reader);
+  const operators = readOperators(reader);
   const access = readAccess(
     reader,
     sources.files.map((file) => file.name),
@@ -114,6 +134,10 @@ export function examineConfiguration(sources: ConfigurationSources): ExaminedCon
     database,
     sharedWork,
     access,
+    limits,
+    conversions,
+    operators,
+    secrets: reader.secrets,
     warnings,
   };
   return { configuration, problems: reader.problems };

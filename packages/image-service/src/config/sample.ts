@@ -1,6 +1,9 @@
 import { ACCESS_OPTIONS } from './access-options.ts';
+import { OPERATOR_OPTIONS } from './operator-options.ts';
 import type { OptionDefinition } from './options.ts';
 import { DATABASE_OPTIONS } from './database-options.ts';
+import { CONVERSION_OPTIONS } from './conversion-options.ts';
+import { LIMIT_OPTIONS } from './limit-options.ts';
 import { OPTIONS } from './options.ts';
 import { COMMON_STORE_OPTIONS, FILE_STORE_OPTIONS, HTTP_STORE_OPTIONS, S3_STORE_OPTIONS } from './store-options.ts';
 import { environmentName } from './value-source.ts';
@@ -11,6 +14,9 @@ export function sampleConfiguration(): string {
     ...Object.values(OPTIONS),
     ...Object.values(DATABASE_OPTIONS),
     ...Object.values(ACCESS_OPTIONS),
+    ...Object.values(CONVERSION_OPTIONS),
+    ...Object.values(LIMIT_OPTIONS),
+    ...Object.values(OPERATOR_OPTIONS),
     ...Object.values(COMMON_STORE_OPTIONS),
     ...Object.values(FILE_STORE_OPTIONS),
     ...Object.values(S3_STORE_OPTIONS),

@@ -2,6 +2,9 @@ import { ACCESS_OPTIONS } from './access-options.ts';
 import type { IniEntry } from './ini.ts';
 import { nearestName } from './nearest.ts';
 import { DATABASE_OPTIONS } from './database-options.ts';
+import { CONVERSION_OPTIONS } from './conversion-options.ts';
+import { LIMIT_OPTIONS } from './limit-options.ts';
+import { OPERATOR_OPTIONS } from './operator-options.ts';
 import { OPTIONS } from './options.ts';
 import { STORE_OPTIONS_OF } from './store-options.ts';
 import type { StoreSettings } from './store-settings.ts';
@@ -38,6 +41,9 @@ function knownNames(stores: readonly StoreSettings[]): Map<string, readonly stri
     ...Object.values(OPTIONS),
     ...Object.values(DATABASE_OPTIONS),
     ...Object.values(ACCESS_OPTIONS),
+    ...Object.values(CONVERSION_OPTIONS),
+    ...Object.values(LIMIT_OPTIONS),
+    ...Object.values(OPERATOR_OPTIONS),
   ]) {
     add(option.section, option.name);
     for (const former of option.deprecated ?? []) add(former.section, former.name);

@@ -24,12 +24,15 @@ export interface ValueReader {
   read<T>(definition: OptionDefinition<T>, section?: string): T | undefined;
   readonly problems: ConfigurationProblem[];
   readonly warnings: string[];
+  /** The values of the secret options that were read. */
+  readonly secrets: string[];
 }
 
 /** A reader over the given values; `known` are the definitions whose defaults references may use. */
 export function valueReader(given: GivenValues, known: readonly OptionDefinition<unknown>[]): ValueReader {
   const problems: ConfigurationProblem[] = [];
   const warnings: string[] = [];
+  const secrets: string[] = [];
   const rawText = (group: string, name: string): string | undefined => {
     const definition = known.find((option) => option.section === group && option.name === name);
     const found = definition === undefined ? undefined : findText(given, definition, group);
@@ -38,6 +41,7 @@ export function valueReader(given: GivenValues, known: readonly OptionDefinition
   return {
     problems,
     warnings,
+    secrets,
     read<T>(definition: OptionDefinition<T>, section: string = definition.section): T | undefined {
       const found = findText(given, definition, section, warnings);
       if (found === undefined) return undefined;
@@ -53,6 +57,7 @@ export function valueReader(given: GivenValues, known: readonly OptionDefinition
         problems.push({ ...fault, message: text.problem });
         return undefined;
       }
+      if (definition.secret === true && text.text !== '') secrets.push(text.text);
       const parsed = definition.type.schema.safeParse(text.text);
       if (parsed.success) return parsed.data;
       const { choices } = definition.type;

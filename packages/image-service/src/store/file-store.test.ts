@@ -130,3 +130,11 @@ test.each(['../content', `${IMAGE}`, `${IMAGE}.1/../../content`, ''])(
     expect(await readFile(content.path, 'utf8')).toBe('hello world');
   },
 );
+
+test('a store whose directory is gone says so without a path', async () => {
+  const store = storeOf();
+  await expect(store.checkReady()).resolves.toBeUndefined();
+  await rm(join(dir, 'store'), { recursive: true });
+  const error: unknown = await store.checkReady().catch((reason: unknown) => reason);
+  expect(error).toMatchObject({ code: 'io', message: expect.not.stringContaining(dir) });
+});

@@ -1,5 +1,5 @@
-import { createReadStream } from 'node:fs';
-import { open, readdir, rm, stat } from 'node:fs/promises';
+import { constants, createReadStream } from 'node:fs';
+import { access, open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { blobName, parseBlobName, requireBlobName, requireImageId } from './blob-name.ts';
@@ -80,6 +80,11 @@ export function fileStore(options: FileStoreOptions): ImageStore {
       removeUnfinished(options, (imageId) => kept?.images.includes(imageId) !== true, kept).catch(
         fault('residue cannot be removed'),
       ),
+    async checkReady() {
+      const wanted = constants.R_OK | constants.W_OK | constants.X_OK;
+      const checks = directories.map(({ path }) => access(path, wanted));
+      await Promise.any(checks).catch(({ errors }: AggregateError) => fault('nothing can be written')(errors[0]));
+    },
     async freeBytes() {
       const free = directories.map(({ path }) => freeBytesOf(path).catch(fault('its free space cannot be told')));
       return Math.max(0, Math.max(...(await Promise.all(free))) - (options.marginBytes ?? 0));

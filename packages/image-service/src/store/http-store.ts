@@ -51,6 +51,7 @@ export function httpStore(options: HttpStoreOptions): ImageStore {
     blobsOf: async () => [],
     discardUnfinished: async () => {},
     clearLeftovers: async () => {},
+    checkReady: async () => {},
     freeBytes: async () => 0,
     addressOf: async (location) => {
       webAddress(location);

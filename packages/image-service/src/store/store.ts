@@ -80,6 +80,8 @@ export interface ImageStore {
   discardUnfinished(imageId: string): Promise<void>;
   /** Removes what puts of this installation that were cut off have left. Only while no other put is under way. */
   clearLeftovers(kept?: KeptLeftovers): Promise<void>;
+  /** Throws `unavailable` or `io` when nothing could be put now, though there were room; of a store that is only read, nothing. */
+  checkReady(): Promise<void>;
   /** How many bytes a put may bring; undefined where nobody can tell. */
   freeBytes(): Promise<number | undefined>;
   /** A URL of the bytes, for programs that read them by themselves. It holds no credentials. Throws `missing` for no location. */

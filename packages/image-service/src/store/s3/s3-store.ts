@@ -70,6 +70,7 @@ export function s3Store(options: S3StoreOptions): ImageStore {
           return kept?.since === undefined || begunAt < kept.since;
         }),
       ),
+    checkReady: () => asked('its bucket cannot be reached', () => checkBucket(place, options)),
     freeBytes: async () => undefined,
     addressOf: async (location) => objectAddress(options, checkedKey(location)),
     locationAt: (url, imageId) => {
@@ -100,6 +101,12 @@ function checkedKey(location: string): string {
   if (more.length > 0 || parseBlobName(name) === undefined) refuseLocation(location);
   requireImageId(folder);
   return location;
+}
+
+/** A bucket that the first put makes need not be there. */
+async function checkBucket({ client, bucket }: S3Place, { createBucket }: S3StoreOptions): Promise<void> {
+  const looked = client.send(new ListObjectsV2Command({ Bucket: bucket, MaxKeys: 1 }));
+  await (createBucket ? looked.catch(noBucket) : looked);
 }
 
 async function statObject({ client, bucket }: S3Place, key: string): Promise<StoredBlob> {

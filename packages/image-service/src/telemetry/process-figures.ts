@@ -1,0 +1,41 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { Meter } from '@opentelemetry/api';
+
+const NANOSECONDS = 1e9;
+const MICROSECONDS = 1e6;
+/** How finely the lag of the event loop is told. */
+const RESOLUTION_MS = 20;
+
+/** Memory, processor time, age and the lag of the event loop of this process. */
+export function watchProcess(meter: Meter): void {
+  const lag = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  lag.enable();
+  const memory = meter.createObservableGauge('process_resident_memory_bytes', { description: 'Memory of the process' });
+  const heap = meter.createObservableGauge('nodejs_heap_used_bytes', { description: 'Memory of JavaScript objects' });
+  const buffers = meter.createObservableGauge('nodejs_external_memory_bytes', { description: 'Memory of buffers' });
+  const cpu = meter.createObservableCounter('process_cpu_seconds', { description: 'Processor time, of all threads' });
+  const start = meter.createObservableGauge('process_start_time_seconds', { description: 'Seconds since 1970' });
+  const delay = meter.createObservableGauge('nodejs_eventloop_lag_seconds', {
+    description: 'How late timers fired since the last look, by quantile',
+  });
+  const startedAt = performance.timeOrigin / 1000;
+  meter.addBatchObservableCallback(
+    (result) => {
+      const { rss, heapUsed, external } = process.memoryUsage();
+      const { user, system } = process.cpuUsage();
+      result.observe(memory, rss);
+      result.observe(heap, heapUsed);
+      result.observe(buffers, external);
+      result.observe(cpu, (user + system) / MICROSECONDS);
+      result.observe(start, startedAt);
+      // Timers of the watch itself fire every RESOLUTION_MS; what is later than that is lag.
+      const late = (nanoseconds: number): number => Math.max(0, nanoseconds / NANOSECONDS - RESOLUTION_MS / 1000);
+      for (const quantile of [50, 99]) {
+        result.observe(delay, late(lag.percentile(quantile)), { quantile: String(quantile / 100) });
+      }
+      result.observe(delay, late(lag.max), { quantile: '1' });
+      lag.reset();
+    },
+    [memory, heap, buffers, cpu, start, delay],
+  );
+}
