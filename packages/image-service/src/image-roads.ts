@@ -6,12 +6,15 @@ import type {
   ImageRemoval,
   ImportCall,
   ImportRoads,
+  PlaceRoads,
   TaskProgress,
 } from './api/api-parts.ts';
 import type { TaskRecord } from './catalog/task.ts';
 import type { JobProgress } from './flow/progress.ts';
 import type { DataParts, IncomingData } from './import/image-data.ts';
 import { stageData, stagedPath, uploadData } from './import/image-data.ts';
+import { addressedPlaces, changePlaces, findPlace, removeFromStore } from './import/image-places.ts';
+import { addLocation } from './import/location-flow.ts';
 import { recoverImages } from './import/recovery.ts';
 import { removeImage } from './import/removal.ts';
 import { stageOf } from './import/service.ts';
@@ -26,6 +29,7 @@ export interface ImageRoads {
   readonly data: ImageDataRoads;
   readonly removal: ImageRemoval;
   readonly imports: ImportRoads;
+  readonly places: PlaceRoads;
   /** Brings images to rest that a death of the process left on their way; before anybody asks for anything. */
   recover(): Promise<void>;
 }
@@ -41,6 +45,7 @@ export function imageRoads(whole: WholeService): ImageRoads {
   return {
     data: dataRoads(parts, whole),
     imports: importRoads(whole),
+    places: placeRoads(whole),
     removal: { remove: (imageId) => removeImage(removal, imageId) },
     recover: () => recoverImages(parts),
   };
@@ -58,6 +63,18 @@ function dataRoads(data: DataParts, { configuration }: WholeService): ImageDataR
     open: (image) => openStoredPlace(data.stores, image),
     openAsRaw: (image) => openGuestBytes(data, image),
     inspect: (image) => inspectImage(data, image),
+  };
+}
+
+function placeRoads({ parts, engine, configuration }: WholeService): PlaceRoads {
+  const digests = configuration.limits.doSecureHash ? 'read' : 'trust';
+  return {
+    addressed: (image) => addressedPlaces(parts.stores, image),
+    find: (image, wanted) => findPlace(parts, image, wanted),
+    change: (imageId, change) => changePlaces(parts, imageId, change),
+    add: async ({ asker, ...call }) =>
+      (await addLocation(parts, engine, { ...call, digests, asker: askerOf(asker) })).found,
+    removeFrom: async (imageId, storeId) => void (await removeFromStore(parts, imageId, storeId)),
   };
 }
 

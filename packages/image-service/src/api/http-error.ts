@@ -40,6 +40,8 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   blocked_address: 400,
   too_large: 413,
   over_quota: 413,
+  last_location: 403,
+  hash_mismatch: 400,
   no_space: 503,
   full: 413,
   stalled: 408,

@@ -3,9 +3,9 @@ import { CatalogError } from '../catalog/errors.ts';
 import type { ApiParts } from './api-parts.ts';
 import { badRequest } from './http-error.ts';
 import { demand, viewerOf, visibleImage } from './image-access.ts';
-import { imageDocument } from './image-document.ts';
 import { parseListQuery } from './list-query.ts';
 import { pageLinks, pageLimit, singleValue } from './page.ts';
+import { shownImage } from './shown-image.ts';
 
 /** `GET /v2/images`: pages of images, filtered and sorted. */
 export function imageListRoute(app: FastifyInstance, parts: ApiParts): void {
@@ -28,7 +28,7 @@ async function listImages(parts: ApiParts, request: FastifyRequest): Promise<unk
     ...(marker === undefined ? {} : { afterId: marker }),
   });
   return {
-    images: images.map(imageDocument),
+    images: await Promise.all(images.map((image) => shownImage(parts, caller, image))),
     ...pageLinks(request.url, limit > 0 && images.length === limit ? images.at(-1)?.id : undefined),
     schema: '/v2/schemas/images',
   };

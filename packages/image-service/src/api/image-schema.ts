@@ -1,6 +1,6 @@
 import { IMAGE_STATUSES, VISIBILITIES } from '../catalog/image.ts';
 import { MEMBER_STATUSES } from '../catalog/member.ts';
-import { TASK_STATUSES } from '../catalog/task.ts';
+import { TASK_STATUSES, TASK_TYPES } from '../catalog/task.ts';
 import type { ApiSettings } from './api-parts.ts';
 
 /** A JSON schema as plain data. */
@@ -92,7 +92,7 @@ export const TASK_SCHEMA: JsonSchema = {
   name: 'task',
   properties: {
     id: { ...TEXT, pattern: UUID, description: 'An identifier for the task' },
-    type: { ...TEXT, enum: ['import', 'api_image_import'], description: 'What the task does' },
+    type: { ...TEXT, enum: [...TASK_TYPES], description: 'What the task does' },
     status: { ...READ_ONLY_TEXT, enum: [...TASK_STATUSES], description: 'How far the task is' },
     input: { type: ['null', 'object'], description: 'What was asked for' },
     result: { type: ['null', 'object'], readOnly: true, description: 'What came of it' },

@@ -5,14 +5,16 @@ import type { ImageChanges, ImageRecord, NewImage, Visibility } from '../catalog
 import { changeImage } from '../catalog/repositories.ts';
 import type { ApiParts } from './api-parts.ts';
 import { HttpError } from './http-error.ts';
-import { demand, imageFor, policyTarget, visibleImage } from './image-access.ts';
+import { demand, imageFor, paramOf, policyTarget, visibleImage } from './image-access.ts';
 import type { DocumentRules } from './image-changes.ts';
 import { changesOf, newImageOf } from './image-changes.ts';
-import { imageDocument } from './image-document.ts';
 import { imageSchema } from './image-schema.ts';
 import { objectBody } from './json-body.ts';
 import { parsePatch, PATCH_TYPES } from './json-patch.ts';
+import { isLocationOperation } from './location-changes.ts';
+import { patchPlaces } from './locations.ts';
 import { schemaCheck } from './schema-check.ts';
+import { shownImage } from './shown-image.ts';
 
 /** `/v2/images` (POST) and `/v2/images/{id}`: images one by one. */
 export function imageRoutes(app: FastifyInstance, parts: ApiParts): void {
@@ -21,7 +23,7 @@ export function imageRoutes(app: FastifyInstance, parts: ApiParts): void {
     createImage(parts, rules, { request, reply }),
   );
   app.get('/v2/images/:imageId', { config: { summary: 'Show an image' } }, async (request) =>
-    imageDocument(await imageFor(parts, 'get_image', request)),
+    shownImage(parts, request.caller, await imageFor(parts, 'get_image', request)),
   );
   app.patch('/v2/images/:imageId', { config: { summary: 'Change an image' } }, (request) =>
     patchImage(parts, rules, request),
@@ -54,7 +56,7 @@ async function createImage(parts: ApiParts, rules: DocumentRules, { request, rep
     .header('location', `${baseUrl(parts, request)}/v2/images/${created.id}`)
     .header('openstack-image-import-methods', parts.settings.importMethods.join(','))
     .header('openstack-image-store-ids', [...parts.stores.keys()].join(','))
-    .send(imageDocument(created));
+    .send(await shownImage(parts, caller, created));
 }
 
 /** Where the caller finds this service. */
@@ -88,16 +90,23 @@ async function patchImage(parts: ApiParts, rules: DocumentRules, request: Fastif
     throw new HttpError(415, `Changes must be of the type ${PATCH_TYPES.join(' or ')}`);
   const operations = parsePatch(request.body, mediaType);
   const { caller } = request;
-  const image = await visibleImage(parts, caller, (request.params as { readonly imageId: string }).imageId);
+  const image = await visibleImage(parts, caller, paramOf(request.params, 'imageId'));
+  const refuse = (current: ImageRecord, changes: ImageChanges): void =>
+    refuseChanges(parts, caller, { current, changes });
+  if (operations.some(isLocationOperation)) {
+    demand(parts, 'modify_image', caller, policyTarget(image));
+    const moved = await patchPlaces(parts, { image, operations, rules, caller, refuse });
+    return shownImage(parts, caller, moved);
+  }
   // Somebody else's change in between is no reason to lose either: the operations are applied to what is there then.
   const changed = await changeImage(parts.catalog.images, image.id, (current) => {
     if (current.status === 'deleted') throw new HttpError(404, `No image found with ID ${current.id}`);
     demand(parts, 'modify_image', caller, policyTarget(current));
     const changes = changesOf(current, operations, rules);
-    refuseChanges(parts, caller, { current, changes });
+    refuse(current, changes);
     return changes;
   });
-  return imageDocument(changed);
+  return shownImage(parts, caller, changed);
 }
 
 interface ProposedChange {

@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { CatalogError } from '../catalog/errors.ts';
 import type { TaskQuery } from '../catalog/repositories.ts';
 import type { TaskRecord } from '../catalog/task.ts';
-import { TASK_STATUSES } from '../catalog/task.ts';
+import { TASK_STATUSES, TASK_TYPES } from '../catalog/task.ts';
 import type { ApiParts } from './api-parts.ts';
 import { badRequest, HttpError } from './http-error.ts';
 import { demand, paramOf, policyTarget, visibleImage } from './image-access.ts';
@@ -105,9 +105,12 @@ function filtersOf(query: UrlQuery): Pick<TaskQuery, 'status' | 'type'> {
   const type = singleValue(query, 'type');
   const known = TASK_STATUSES.find((each) => each === status);
   if (status !== undefined && known === undefined) throw badRequest(`Invalid status value: ${status}`);
-  if (type !== undefined && type !== 'import' && type !== 'api_image_import')
-    throw badRequest(`Invalid type value: ${type}`);
-  return { ...(known === undefined ? {} : { status: known }), ...(type === undefined ? {} : { type }) };
+  const knownType = TASK_TYPES.find((each) => each === type);
+  if (type !== undefined && knownType === undefined) throw badRequest(`Invalid type value: ${type}`);
+  return {
+    ...(known === undefined ? {} : { status: known }),
+    ...(knownType === undefined ? {} : { type: knownType }),
+  };
 }
 
 type NewImageOfTask = Parameters<ApiParts['imports']['submitTask']>[0]['image'];

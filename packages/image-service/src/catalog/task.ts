@@ -18,10 +18,15 @@ export type TaskJson = string | number | boolean | null | readonly TaskJson[] | 
 /** Named values that JSON can hold. */
 export type TaskDocument = { readonly [key: string]: TaskJson };
 
+/** What tasks do. */
+export const TASK_TYPES = ['import', 'api_image_import', 'location_import'] as const;
+/** One of `TASK_TYPES`. */
+export type TaskType = (typeof TASK_TYPES)[number];
+
 /** What is known of one task. Times in milliseconds since 1970. */
 export interface TaskRecord {
   readonly id: string;
-  readonly type: 'import' | 'api_image_import';
+  readonly type: TaskType;
   readonly status: TaskStatus;
   readonly owner: string | null;
   readonly input: TaskDocument;

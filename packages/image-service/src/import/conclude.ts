@@ -66,7 +66,8 @@ interface TaskEnd {
   readonly expiresAt: number;
 }
 
-async function failTask(tasks: TaskRepo, { taskId, conclusion, expiresAt }: TaskEnd): Promise<void> {
+/** The task has failed, for the reason of the conclusion; an ended or forgotten task stays as it is. */
+export async function failTask(tasks: TaskRepo, { taskId, conclusion, expiresAt }: TaskEnd): Promise<void> {
   const task = await existing(tasks.get(taskId));
   if (task === undefined || task.status === 'failure' || task.status === 'success') return;
   const { failure, revertFailures } = conclusion;

@@ -6,6 +6,8 @@
  * - `not_convertible`: there is no reader for the declared format, or none for what it is.
  * - `invalid_value`: a name or an option that is not known here.
  * - `conflict`: the image is not in the state that an import needs.
+ * - `last_location`: no other store has the image.
+ * - `hash_mismatch`: the data has another digest than was said.
  * - `gone`: the image was deleted, or taken by somebody else, while its data came.
  */
 export type ImportErrorCode =
@@ -14,6 +16,8 @@ export type ImportErrorCode =
   | 'not_convertible'
   | 'invalid_value'
   | 'conflict'
+  | 'last_location'
+  | 'hash_mismatch'
   | 'gone';
 
 /** A refusal of the import; the message is fit for users. */

@@ -86,8 +86,8 @@ async function fill(parts: DataParts, { image, store, data, placed }: Filling): 
 }
 
 /** Gives the size of the guest's disk; null where the content is no disk image. Throws for what may not come in. */
-async function inspectStored(
-  { tools, settings, log }: DataParts,
+export async function inspectStored(
+  { tools, settings, log }: Pick<DataParts, 'tools' | 'settings' | 'log'>,
   image: ImageRecord,
   source: ReturnType<typeof storedSource>,
 ): Promise<number | null> {

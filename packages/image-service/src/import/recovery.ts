@@ -4,6 +4,7 @@ import { IMPORT_TASK_PROPERTY } from '../catalog/image.ts';
 import { changeImage } from '../catalog/repositories.ts';
 import type { DataParts } from './image-data.ts';
 import { stagedPath } from './image-data.ts';
+import { removeOrphans } from './image-places.ts';
 import { removeDeletedBlobs } from './removal.ts';
 
 /**
@@ -30,6 +31,7 @@ export async function recoverImages(parts: DataParts): Promise<void> {
   }
   const importing = (await allOf(parts, 'importing')).filter(({ properties }) => IMPORT_TASK_PROPERTY in properties);
   await parts.uploads.keepOnly([...waiting, ...importing.map((image) => image.id)]);
+  await removeOrphans(parts);
   for (const image of await allOf(parts, 'deleted')) {
     if (image.locations.length > 0) await removeDeletedBlobs(parts, image);
   }

@@ -2,7 +2,7 @@ import type { Kysely, Selectable } from 'kysely';
 import { CatalogError } from '../errors.ts';
 import type { TaskQuery, TaskRepo } from '../repositories.ts';
 import type { TaskDocument, TaskRecord } from '../task.ts';
-import { changedTask, newTaskRecord, TASK_STATUSES } from '../task.ts';
+import { changedTask, newTaskRecord, TASK_STATUSES, TASK_TYPES } from '../task.ts';
 import { MAX_LIST_LENGTH } from './image-list.ts';
 import type { CatalogTables, TaskRow } from './tables.ts';
 
@@ -80,7 +80,7 @@ function rowOf(task: TaskRecord): TaskRow {
 function recordOf(row: Selectable<TaskRow>): TaskRecord {
   return {
     id: row.id,
-    type: row.type === 'api_image_import' ? 'api_image_import' : 'import',
+    type: TASK_TYPES.find((type) => type === row.type) ?? 'import',
     status: TASK_STATUSES.find((status) => status === row.status) ?? 'failure',
     owner: row.owner,
     input: JSON.parse(row.input) as TaskDocument,
