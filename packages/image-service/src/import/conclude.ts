@@ -7,6 +7,7 @@ import {
   IMPORT_TASK_PROPERTY,
   RESERVED_PREFIX,
 } from '../catalog/image.ts';
+import type { Failure } from '../flow/failure.ts';
 import type { Conclusion } from '../flow/step.ts';
 import type { ImportParts } from './stage-context.ts';
 
@@ -14,6 +15,11 @@ import type { ImportParts } from './stage-context.ts';
 export const IMPORT_ERROR_PROPERTY: string = `${RESERVED_PREFIX}_import_error`;
 /** The most characters of a property's value. */
 export const MAX_PROPERTY_LENGTH = 255;
+
+/** What an image says of the failure that left it without data. */
+export function reasonOf({ code, message }: Failure): Readonly<Record<string, string>> {
+  return { [IMPORT_ERROR_PROPERTY]: `${code}: ${message}`.slice(0, MAX_PROPERTY_LENGTH) };
+}
 
 type Failed = Exclude<Conclusion, { readonly kind: 'succeeded' }>;
 
@@ -55,7 +61,7 @@ function releasedImage(image: ImageRecord, { failure, state }: Failed): ImageCha
     properties: {
       ...properties,
       [FAILED_STORES_PROPERTY]: stores.join(','),
-      [IMPORT_ERROR_PROPERTY]: `${failure.code}: ${failure.message}`.slice(0, MAX_PROPERTY_LENGTH),
+      ...reasonOf(failure),
     },
   };
 }

@@ -1,13 +1,15 @@
 import type { ImageRecord } from '../catalog/image.ts';
-import { FAILED_STORES_PROPERTY, IMPORT_TASK_PROPERTY } from '../catalog/image.ts';
+import { FAILED_STORES_PROPERTY, IMPORTING_STORES_PROPERTY, IMPORT_TASK_PROPERTY } from '../catalog/image.ts';
 import { changeImage } from '../catalog/repositories.ts';
+import type { Failure } from '../flow/failure.ts';
 import type { IncomingLimits } from '../staging/incoming.ts';
 import { limitedBytes, receiveFile } from '../staging/incoming.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { ImageStore } from '../store/store.ts';
 import { StoreError } from '../store/store.ts';
-import { IMPORT_ERROR_PROPERTY } from './conclude.ts';
+import { IMPORT_ERROR_PROPERTY, reasonOf } from './conclude.ts';
 import { ImportError } from './errors.ts';
+import { describeFailure } from './failure.ts';
 import { judge } from './inspect.ts';
 import type { ImportParts } from './stage-context.ts';
 import { storedSource } from './stored-source.ts';
@@ -40,13 +42,13 @@ export async function uploadData(parts: DataParts, data: IncomingData): Promise<
   const image = await changeImage(parts.catalog.images, data.imageId, (current) => {
     refuseUnlessQueued(current);
     refuseUnlessDescribed(current);
-    return { status: 'saving' };
+    return { status: 'saving', properties: { ...current.properties, [IMPORTING_STORES_PROPERTY]: store.id } };
   });
   const placed: { location?: string } = {};
   try {
     return await fill(parts, { image, store, data, placed });
   } catch (error) {
-    await takeBack(parts, { image, store, placed });
+    await takeBack(parts, { image, store, placed }, error);
     throw error;
   }
 }
@@ -71,7 +73,12 @@ async function fill(parts: DataParts, { image, store, data, placed }: Filling): 
   return changeImage(parts.catalog.images, image.id, (current) => {
     if (current.status !== 'saving')
       throw new ImportError('gone', `The image became ${current.status} while its data came`);
-    const { [FAILED_STORES_PROPERTY]: _failed, [IMPORT_ERROR_PROPERTY]: _error, ...properties } = current.properties;
+    const {
+      [FAILED_STORES_PROPERTY]: _failed,
+      [IMPORT_ERROR_PROPERTY]: _error,
+      [IMPORTING_STORES_PROPERTY]: _waiting,
+      ...properties
+    } = current.properties;
     return {
       status: 'active',
       size: sizeBytes,
@@ -103,13 +110,15 @@ export async function inspectStored(
   return verdict.virtualSize ?? verdict.fileSize;
 }
 
-async function takeBack(parts: DataParts, { image, store, placed }: Omit<Filling, 'data'>): Promise<void> {
+async function takeBack(
+  parts: DataParts,
+  { image, store, placed }: Omit<Filling, 'data'>,
+  why: unknown,
+): Promise<void> {
   try {
     if (placed.location !== undefined) await store.delete(placed.location);
     else await store.discardUnfinished(image.id);
-    await changeImage(parts.catalog.images, image.id, (current) =>
-      current.status === 'saving' ? { status: 'queued' } : undefined,
-    );
+    await queueAgain(parts, image.id, { from: 'saving', why: describeFailure(why) });
   } catch (error) {
     // The next start finds the image still `saving` and does the same.
     parts.log(`image ${image.id}: what its failed upload left could not be removed: ${String(error)}`);
@@ -137,13 +146,25 @@ export async function stageData(parts: DataParts, data: IncomingData): Promise<v
     });
   } catch (error) {
     await uploads.remove(imageId);
-    await changeImage(parts.catalog.images, imageId, (current) =>
-      current.status === 'uploading' ? { status: 'queued' } : undefined,
-    );
+    await queueAgain(parts, imageId, { from: 'uploading', why: describeFailure(error) });
     throw error;
   } finally {
     uploads.release(imageId);
   }
+}
+
+/** An image whose data did not come waits for it again, and says why it does; one in another state stays as it is. */
+export async function queueAgain(
+  { catalog }: Pick<DataParts, 'catalog'>,
+  imageId: string,
+  { from, why }: { readonly from: 'saving' | 'uploading'; readonly why: Failure },
+): Promise<void> {
+  await changeImage(catalog.images, imageId, (current) => {
+    const { [IMPORTING_STORES_PROPERTY]: waiting, ...properties } = current.properties;
+    if (current.status === from) return { status: 'queued', properties: { ...properties, ...reasonOf(why) } };
+    // Deleted meanwhile: nothing of it is on its way any more.
+    return current.status === 'deleted' && waiting !== undefined ? { properties } : undefined;
+  });
 }
 
 /** Where the staged data of an image lies, or would lie. */

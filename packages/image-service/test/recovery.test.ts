@@ -1,0 +1,45 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { ApiWorld } from './api-world.ts';
+import { makeApiWorld } from './api-world.ts';
+
+const OCTETS = { 'content-type': 'application/octet-stream' };
+let world: ApiWorld;
+
+beforeAll(async () => {
+  world = await makeApiWorld();
+});
+afterAll(() => world.remove());
+
+async function created(): Promise<string> {
+  const body = { disk_format: 'raw', container_format: 'bare' };
+  return String((await world.call('POST /v2/images', { body })).json['id']);
+}
+
+/** Makes the record of an image say what it said at the moment of a kill. */
+function rewind(id: string, statements: readonly string[]): void {
+  const database = new DatabaseSync(join(world.dir, 'state', 'state.db'));
+  for (const statement of statements) database.prepare(statement).run(id);
+  database.close();
+}
+
+test('data that was staged whole before a kill can be imported, whatever the record had heard of it', async () => {
+  const id = await created();
+  await world.call(`PUT /v2/images/${id}/stage`, { body: Buffer.alloc(70_000, 1), headers: OCTETS });
+  rewind(id, ['update images set size = null where id = ?']);
+  await world.restart();
+  expect((await world.call(`GET /v2/images/${id}`)).json).toMatchObject({ status: 'uploading', size: 70_000 });
+  const answer = await world.call(`POST /v2/images/${id}/import`, { body: { method: { name: 'glance-direct' } } });
+  expect(answer.status).toBe(202);
+});
+
+test('data that had arrived for an image that was deleted meanwhile is removed after a kill', async () => {
+  const id = await created();
+  const property = `insert into image_properties (image_id, name, value) values (?, 'os_glance_importing_to_stores', 'b')`;
+  rewind(id, [`update images set status = 'deleted', deleted_at = 1 where id = ?`, property]);
+  await writeFile(world.storePath('b', `${id}.2`), 'arrived');
+  await world.restart();
+  expect((await world.files()).filter((path) => path.includes(id))).toEqual([]);
+});

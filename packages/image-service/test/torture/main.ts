@@ -1,0 +1,29 @@
+/** Kills a service hundreds of times while clients use it: `npm run torture -- --rounds 300 --engine sqlite --seed 7`. */
+import { parseArgs } from 'node:util';
+import type { Engine } from './engines.ts';
+import { sqliteEngine } from './engines.ts';
+import { torture } from './torture.ts';
+
+const ENGINES: Readonly<Record<string, Engine>> = { sqlite: sqliteEngine };
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '200' },
+    engine: { type: 'string', default: 'sqlite' },
+    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    clients: { type: 'string', default: '4' },
+  },
+});
+const engine = ENGINES[values.engine];
+if (engine === undefined) throw new Error(`--engine: ${Object.keys(ENGINES).join(' or ')}`);
+const log = (line: string): void => void process.stdout.write(`${line}\n`);
+log(`seed ${values.seed}, engine ${values.engine}`);
+const report = await torture({
+  seed: Number(values.seed),
+  rounds: Number(values.rounds),
+  clients: Number(values.clients),
+  engine,
+  log,
+});
+log(JSON.stringify(report, undefined, 2));
+process.exitCode = report.violations.length === 0 ? 0 : 1;

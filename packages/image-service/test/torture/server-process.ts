@@ -1,0 +1,56 @@
+import type { ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const PROGRAM = join(import.meta.dirname, '../../../cli/bin/diskmorph.js');
+
+/** A process of the service. */
+export interface ServiceProcess {
+  /** The URL that it serves; rejects when it ends before it serves. */
+  readonly serving: Promise<string>;
+  /** Ends it as a power cut would. */
+  kill(): Promise<void>;
+  /** Asks it to end, and waits; gives its exit code. */
+  stop(): Promise<number | null>;
+  /** What it said, the last lines. */
+  said(): string;
+}
+
+const KEPT_LINES = 60;
+
+/** Starts `diskmorph` with these arguments; it serves when it says so. */
+export function startService(configFile: string, role: readonly string[]): ServiceProcess {
+  const child = spawn(process.execPath, ['--conditions=source', PROGRAM, ...role, '--config-file', configFile], {
+    env: { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), 'diskmorph-compiled') },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const ended = once(child, 'close');
+  const lines: string[] = [];
+  const { promise: serving, resolve, reject } = Promise.withResolvers<string>();
+  serving.catch(() => {});
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream }).on('line', (line) => {
+      lines.push(line);
+      if (lines.length > KEPT_LINES) lines.shift();
+      const url = /serving on (http:\S+)/.exec(line)?.[1];
+      if (url !== undefined) resolve(url);
+    });
+  }
+  const said = (): string => lines.join('\n');
+  void ended.then(() => reject(new Error(`the service ended: ${said()}`)));
+  return { serving, said, kill: () => killed(child, ended), stop: () => stopped(child, ended) };
+}
+
+async function killed(child: ChildProcess, ended: Promise<unknown>): Promise<void> {
+  child.kill('SIGKILL');
+  await ended;
+}
+
+async function stopped(child: ChildProcess, ended: Promise<unknown>): Promise<number | null> {
+  child.kill('SIGTERM');
+  await ended;
+  return child.exitCode;
+}
