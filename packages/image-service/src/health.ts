@@ -37,10 +37,6 @@ export function healthOf(parts: HealthParts): LookAtHealth {
 
 function checksOf(parts: HealthParts): readonly Promise<HealthCheck>[] {
   const { catalog, stores, configuration } = parts;
-  const check = async (name: string, fault: string, look: () => Promise<boolean>): Promise<HealthCheck> => ({
-    name,
-    fault: (await look().catch(() => false)) ? undefined : fault,
-  });
   return [
     check('database', 'The database does not answer', () => succeeds(catalog.images.list({ limit: 1 }))),
     ...Array.from(stores.values(), (store) =>
@@ -52,6 +48,10 @@ function checksOf(parts: HealthParts): readonly Promise<HealthCheck>[] {
       }),
     ),
   ];
+}
+
+async function check(name: string, fault: string, look: () => Promise<boolean>): Promise<HealthCheck> {
+  return { name, fault: (await look().catch(() => false)) ? undefined : fault };
 }
 
 async function takesData(store: ImageStore): Promise<boolean> {

@@ -32,6 +32,8 @@ export async function openWatch(configuration: Configuration, options: WatchOpti
   const log = openLog({ level, form: form ?? (onTerminal ? 'text' : 'json'), secrets, write: place.write });
   const figures = openFigures(version);
   const traces = await openTraces(version, environment);
+  const fatal = (error: unknown): void => log.error('the process ends by an error that nobody caught', { err: error });
+  if (logging === 'process') process.on('uncaughtExceptionMonitor', fatal);
   return {
     log,
     figures,
@@ -39,6 +41,7 @@ export async function openWatch(configuration: Configuration, options: WatchOpti
     async close() {
       await figures.close();
       await traces?.close();
+      process.off('uncaughtExceptionMonitor', fatal);
       place.close();
     },
   };
