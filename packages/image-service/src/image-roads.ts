@@ -11,7 +11,7 @@ import type {
 } from './api/api-parts.ts';
 import type { TaskRecord } from './catalog/task.ts';
 import type { JobProgress } from './flow/progress.ts';
-import type { DataParts, IncomingData } from './import/image-data.ts';
+import type { IncomingData } from './import/image-data.ts';
 import { stageData, stagedPath, uploadData } from './import/image-data.ts';
 import { addressedPlaces, changePlaces, findPlace, removeFromStore } from './import/image-places.ts';
 import { addLocation } from './import/location-flow.ts';
@@ -20,8 +20,14 @@ import { removeImage } from './import/removal.ts';
 import { stageOf } from './import/service.ts';
 import { submitImport } from './import/submit.ts';
 import { openGuestBytes } from './import/guest-bytes.ts';
+import type { HeldBlobs } from './import/held-blobs.ts';
+import { heldBlobs, heldPlace } from './import/held-blobs.ts';
+import { submitConversion } from './import/in-place/submit.ts';
 import { inspectImage } from './import/inspect-image.ts';
+import type { OrphanParts } from './import/orphan-removal.ts';
+import { orphanRemoval } from './import/orphan-removal.ts';
 import { openStoredPlace } from './import/stored-data.ts';
+import { uploadConverted, uploadTarget } from './import/upload-converted.ts';
 import type { WholeService } from './main.ts';
 
 /** What images go through when callers ask for it. */
@@ -32,38 +38,59 @@ export interface ImageRoads {
   readonly places: PlaceRoads;
   /** Brings images to rest that a death of the process left on their way; before anybody asks for anything. */
   recover(): Promise<void>;
+  /** Removes bytes that images gave up, from now until the returned function is called. */
+  startRemoval(): () => Promise<void>;
 }
 
 /** The roads of one service. */
 export function imageRoads(whole: WholeService): ImageRoads {
   const { parts } = whole;
+  const { catalog, now, log } = parts;
+  const held = heldBlobs({ holds: catalog.blobHolds, now, log });
   const removal = {
     ...parts,
     discardStaged: (imageId: string) => parts.uploads.remove(imageId),
     cancelTask: (taskId: string) => whole.engine.cancel(taskId),
   };
   return {
-    data: dataRoads(parts, whole),
+    data: dataRoads(whole, held),
     imports: importRoads(whole),
     places: placeRoads(whole),
     removal: { remove: (imageId) => removeImage(removal, imageId) },
     recover: () => recoverImages(parts),
+    startRemoval: () => orphanRemoval(orphanParts(whole, held)),
   };
 }
 
-function dataRoads(data: DataParts, { configuration }: WholeService): ImageDataRoads {
+function orphanParts({ parts, configuration }: WholeService, held: HeldBlobs): OrphanParts {
+  const { catalog, stores, now, log } = parts;
+  const graceMs = configuration.conversions.replacedDataGrace * 1000;
+  return { blobRemovals: catalog.blobRemovals, holds: catalog.blobHolds, held, stores, graceMs, now, log };
+}
+
+function dataRoads(whole: WholeService, held: HeldBlobs): ImageDataRoads {
+  const { parts: data, configuration } = whole;
   const limits = { maxBytes: configuration.imageSizeCap, stallMs: configuration.uploadStallTimeout * 1000 };
   const limited = ({ expectedBytes, ...rest }: DataInCall): IncomingData => ({
     ...rest,
     limits: { ...limits, ...(expectedBytes === undefined ? {} : { expectedBytes }) },
   });
   return {
-    upload: async (incoming) => void (await uploadData(data, limited(incoming))),
+    upload: (incoming) => upload(whole, limited(incoming), incoming.asker),
     stage: (incoming) => stageData(data, limited(incoming)),
-    open: (image) => openStoredPlace(data.stores, image),
+    open: async (image) => heldPlace(held, await openStoredPlace(data.stores, image)),
     openAsRaw: (image) => openGuestBytes(data, image),
     inspect: (image) => inspectImage(data, image),
   };
+}
+
+/** Straight into the store, or by a conversion where the configuration wants one. */
+async function upload({ parts, engine, configuration }: WholeService, data: IncomingData, asker: Asker): Promise<void> {
+  const { conversions, outputFormat: general } = configuration;
+  const image = conversions.convertUploads ? await parts.catalog.images.get(data.imageId) : undefined;
+  const format = image === undefined ? undefined : uploadTarget(parts, image, { store: data.store, general });
+  if (format === undefined) await uploadData(parts, data);
+  else await uploadConverted(parts, engine, { data, format, asker: askerOf(asker) });
 }
 
 function placeRoads({ parts, engine, configuration }: WholeService): PlaceRoads {
@@ -94,6 +121,8 @@ function importRoads(whole: WholeService): ImportRoads {
         asker: askerOf(asker),
       });
     },
+    convert: ({ asker, ...call }) =>
+      submitConversion(parts, engine, { ...call, taskId: randomUUID(), asker: askerOf(asker) }),
     cancel: (taskId) => engine.cancel(taskId),
     async progress(taskId) {
       const progress = (await journal.get(taskId))?.progress ?? null;

@@ -51,6 +51,7 @@ export interface DataInCall {
   readonly bytes: AsyncIterable<Uint8Array>;
   readonly expectedBytes?: number;
   readonly store?: string;
+  readonly asker: Asker;
 }
 
 /** Data on its way out. */

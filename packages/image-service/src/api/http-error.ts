@@ -45,6 +45,7 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   no_space: 503,
   full: 413,
   stalled: 408,
+  cancelled: 409,
   gone: 410,
   unauthenticated: 401,
   identity_unavailable: 503,

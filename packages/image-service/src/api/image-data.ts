@@ -1,11 +1,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Readable } from 'node:stream';
 import type { ImageRecord } from '../catalog/image.ts';
-import type { ApiParts } from './api-parts.ts';
+import type { ApiParts, DataInCall } from './api-parts.ts';
 import type { ByteRange } from './byte-range.ts';
 import { parseRange } from './byte-range.ts';
 import { badRequest, HttpError } from './http-error.ts';
 import { imageFor } from './image-access.ts';
+import { askerOf } from './import.ts';
 import type { UrlQuery } from './page.ts';
 import { singleValue } from './page.ts';
 
@@ -51,18 +52,16 @@ export function imageDataRoutes(root: FastifyInstance, parts: ApiParts): void {
 }
 
 /** The data in a call, and how much there must be of it. Throws 400, 415. */
-function incoming(
-  request: FastifyRequest,
-  image: ImageRecord,
-): { readonly imageId: string; readonly bytes: AsyncIterable<Uint8Array>; readonly expectedBytes?: number } {
+function incoming(request: FastifyRequest, image: ImageRecord): Omit<DataInCall, 'store'> {
   const type = request.headers['content-type']?.split(';')[0]?.trim();
   if (type !== OCTETS) throw new HttpError(415, `The data of an image is of the type ${OCTETS}`);
   const announced = request.headers['x-openstack-image-size'] ?? request.headers['content-length'];
   const bytes = request.body instanceof Readable ? request.body : Readable.from([]);
-  if (announced === undefined) return { imageId: image.id, bytes };
+  const sent = { imageId: image.id, bytes, asker: askerOf(request) };
+  if (announced === undefined) return sent;
   if (typeof announced !== 'string' || !/^\d{1,15}$/.test(announced))
     throw badRequest('The size of the image is no number');
-  return { imageId: image.id, bytes, expectedBytes: Number(announced) };
+  return { ...sent, expectedBytes: Number(announced) };
 }
 
 async function download(parts: ApiParts, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {

@@ -19,7 +19,7 @@ export type TaskJson = string | number | boolean | null | readonly TaskJson[] | 
 export type TaskDocument = { readonly [key: string]: TaskJson };
 
 /** What tasks do. */
-export const TASK_TYPES = ['import', 'api_image_import', 'location_import'] as const;
+export const TASK_TYPES = ['import', 'api_image_import', 'api_image_convert', 'location_import'] as const;
 /** One of `TASK_TYPES`. */
 export type TaskType = (typeof TASK_TYPES)[number];
 

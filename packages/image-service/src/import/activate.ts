@@ -48,7 +48,8 @@ export function activateStep<T>(parts: ImportParts<T>, of: StageOf): Step<Activa
 }
 
 function refuseForeign(image: ImageRecord, taskId: string): void {
-  if (image.status === 'importing' && image.properties[IMPORT_TASK_PROPERTY] === taskId) return;
+  const isWaiting = image.status === 'importing' || image.status === 'saving';
+  if (isWaiting && image.properties[IMPORT_TASK_PROPERTY] === taskId) return;
   throw new ImportError('conflict', `The image became ${image.status} while it was imported`);
 }
 

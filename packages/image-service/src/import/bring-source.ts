@@ -2,6 +2,7 @@ import { receiveFile } from '../staging/incoming.ts';
 import { localPath } from '../staging/source-url.ts';
 import type { ImportParts } from './stage-context.ts';
 import type { ImportInput, Staged } from './state.ts';
+import { isStaged } from './state.ts';
 
 /** Where the bytes of an import are to lie, and how that is watched. */
 export interface BroughtFile {
@@ -25,7 +26,7 @@ export async function bringSource<T>(
   file: BroughtFile,
 ): Promise<BroughtSource> {
   const { staging } = parts;
-  if (input.import_method === 'glance-direct') return staging.adopt(localPath(input.import_from), file.to);
+  if (isStaged(input.import_method)) return staging.adopt(localPath(input.import_from), file.to);
   if (input.import_method !== 'web-download') {
     const { owner, ...copy } = file;
     return staging.bringIn(owner, { from: localPath(input.import_from), ...copy });

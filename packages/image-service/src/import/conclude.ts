@@ -10,6 +10,7 @@ import {
 import type { Failure } from '../flow/failure.ts';
 import type { Conclusion } from '../flow/step.ts';
 import type { ImportParts } from './stage-context.ts';
+import { isStaged } from './state.ts';
 
 /** Why the last import of an image failed: `<code>: <message>`. */
 export const IMPORT_ERROR_PROPERTY: string = `${RESERVED_PREFIX}_import_error`;
@@ -31,7 +32,7 @@ export function concludeImport<T>(parts: ImportParts<T>, taskId: string): (concl
   return async (conclusion) => {
     await parts.staging.remove(taskId);
     const imageId = String(conclusion.state['image_id']);
-    if (conclusion.state['import_method'] === 'glance-direct') await parts.uploads.remove(imageId);
+    if (isStaged(conclusion.state['import_method'])) await parts.uploads.remove(imageId);
     if (conclusion.kind === 'succeeded') return;
     await parts.catalog.transaction(async ({ images, tasks }) => {
       await releaseImage(images, { imageId, taskId, conclusion });
@@ -57,7 +58,7 @@ function releasedImage(image: ImageRecord, { failure, state }: Failed): ImageCha
   // Stores that had been filled were emptied again: all that were asked for have failed.
   const stores = Array.isArray(state['stores']) ? state['stores'].map(String) : [];
   return {
-    ...(image.status === 'importing' || image.status === 'uploading' ? { status: 'queued' } : {}),
+    ...(['importing', 'uploading', 'saving'].includes(image.status) ? { status: 'queued' } : {}),
     properties: {
       ...properties,
       [FAILED_STORES_PROPERTY]: stores.join(','),

@@ -29,6 +29,11 @@ export function readerOf(diskFormat: string): string | undefined {
   return DISK_FORMATS[diskFormat]?.reader;
 }
 
+/** What reads and writes the format of this name: a `disk_format`, or what others call it. */
+export function readerNamed(name: string): string | undefined {
+  return readerOf(name === 'vpc' ? 'vhd' : name);
+}
+
 /** What the image service calls the format of a reader. */
 export function diskFormatOf(reader: string): string {
   return DISK_FORMAT_NAMES.find((name) => DISK_FORMATS[name]?.reader === reader) ?? reader;

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { BlobHoldRepo, BlobPlace } from '../catalog/repositories.ts';
+import type { StoredPlace } from './stored-data.ts';
 
 /** Keeps bytes in stores while somebody reads them, in this process or another one. */
 export interface HeldBlobs {
@@ -19,7 +20,7 @@ export interface HoldParts {
  * Reading that lasts longer than this is written down for other processes. What an image gives up stays longer than this in
  * its store, so that short reads need no writing.
  */
-export const UNRECORDED_MS = 2000;
+const UNRECORDED_MS = 2000;
 /** A hold that nobody renews ends by itself: its process is gone. */
 const HOLD_MS = 60_000;
 const RENEWAL_MS = 20_000;
@@ -69,8 +70,15 @@ function recordedHold({ holds, now, log }: HoldParts, { store, location }: BlobP
   };
 }
 
+/** The stored data, held whenever it is read. */
+export function heldPlace(held: HeldBlobs, place: StoredPlace | undefined): StoredPlace | undefined {
+  if (place === undefined) return undefined;
+  const { store, location } = place;
+  return { ...place, read: (range) => whileHeld(held, { store: store.id, location }, place.read(range)) };
+}
+
 /** The bytes, held as long as they are read. */
-export async function* whileHeld(
+async function* whileHeld(
   held: HeldBlobs,
   place: BlobPlace,
   bytes: AsyncIterable<Uint8Array>,

@@ -30,7 +30,7 @@ export interface IncomingData {
 }
 
 /** Containers whose content is no disk image itself. */
-const WRAPPING_CONTAINERS: ReadonlySet<string> = new Set(['ova', 'docker', 'compressed']);
+export const WRAPPING_CONTAINERS: ReadonlySet<string> = new Set(['ova', 'docker', 'compressed']);
 const STAGED_FILE = 'data';
 
 /**
@@ -172,7 +172,8 @@ export function stagedPath(uploads: Staging, imageId: string): Promise<string> {
   return uploads.pathOf(imageId, STAGED_FILE);
 }
 
-function refuseUnlessQueued(image: ImageRecord): void {
+/** Throws `conflict` unless data can be given to the image, `gone` when it was deleted. */
+export function refuseUnlessQueued(image: ImageRecord): void {
   const { status } = image;
   if (status === 'deleted') throw new ImportError('gone', 'The image was deleted');
   const lock = image.properties[IMPORT_TASK_PROPERTY];
@@ -181,12 +182,17 @@ function refuseUnlessQueued(image: ImageRecord): void {
   throw new ImportError('conflict', `Image ${image.id} ${why}; data can only be given to a queued one`);
 }
 
-function refuseUnlessDescribed({ diskFormat, containerFormat }: ImageRecord): void {
+/** Throws `invalid_value` unless it is known what the data will be. */
+export function refuseUnlessDescribed({ diskFormat, containerFormat }: ImageRecord): void {
   if (diskFormat !== null && containerFormat !== null) return;
   throw new ImportError('invalid_value', 'disk_format and container_format must be set before data is given');
 }
 
-function writableStore({ stores, settings }: DataParts, wanted: string | undefined): ImageStore {
+/** The store, or the default one. Throws `invalid_value`, `read_only`. */
+export function writableStore(
+  { stores, settings }: Pick<DataParts, 'stores' | 'settings'>,
+  wanted: string | undefined,
+): ImageStore {
   const id = wanted ?? settings.defaultStore;
   const store = stores.get(id);
   if (store === undefined) throw new ImportError('invalid_value', `There is no store "${id}"`);

@@ -2,7 +2,6 @@ import type { BlobHoldRepo, BlobRemovalRepo, OrphanedBlob } from '../catalog/rep
 import type { ImageStore } from '../store/store.ts';
 import { describeFailure } from './failure.ts';
 import type { HeldBlobs } from './held-blobs.ts';
-import { UNRECORDED_MS } from './held-blobs.ts';
 
 /** What removing needs. */
 export interface OrphanParts {
@@ -18,9 +17,6 @@ export interface OrphanParts {
 
 /** How often is looked for what can be removed. */
 const INTERVAL_MS = 5000;
-/** The least grace when other processes serve downloads too: a download that is not written down by then has ended. */
-export const SHARED_GRACE_MS: number = 5 * UNRECORDED_MS;
-
 /** Removes what images have given up and nobody reads any more; what cannot be removed now stays written down. */
 export async function removeOrphans(parts: OrphanParts): Promise<void> {
   const { blobRemovals, holds, now, graceMs } = parts;

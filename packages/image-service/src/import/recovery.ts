@@ -18,7 +18,11 @@ const INTERRUPTED: Failure = {
  * data that was staged whole stays, what deleted images have left goes. Before anybody can send data again.
  */
 export async function recoverImages(parts: DataParts): Promise<void> {
-  for (const image of await allOf(parts, 'saving')) {
+  const saving = await allOf(parts, 'saving');
+  // What has come whole and is being converted goes on.
+  const converting = saving.filter(({ properties }) => IMPORT_TASK_PROPERTY in properties);
+  for (const image of saving) {
+    if (converting.includes(image)) continue;
     await removeUnnamedBlobs(parts, image);
     await queueAgain(parts, image.id, { from: 'saving', why: INTERRUPTED });
   }
@@ -36,7 +40,7 @@ export async function recoverImages(parts: DataParts): Promise<void> {
     }
   }
   const importing = (await allOf(parts, 'importing')).filter(({ properties }) => IMPORT_TASK_PROPERTY in properties);
-  await parts.uploads.keepOnly([...waiting, ...importing.map((image) => image.id)]);
+  await parts.uploads.keepOnly(async () => [...waiting, ...[...importing, ...converting].map((image) => image.id)]);
   await removeOrphans(parts);
   for (const image of await allOf(parts, 'deleted')) {
     if (image.locations.length > 0) await removeDeletedBlobs(parts, image);

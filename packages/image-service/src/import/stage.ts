@@ -76,15 +76,18 @@ const KEPT_CONTAINERS: ReadonlySet<string> = new Set(['compressed', 'docker', 'o
 /** Parts of a machine that are compressed by their nature: kernels, ramdisks. */
 const KEPT_DISKS: ReadonlySet<string> = new Set(['aki', 'ari', 'ami']);
 
-/** The image becomes `importing` and its task `processing`, both or neither; again for the same task it changes nothing. */
+/**
+ * The image becomes `importing` and its task `processing`, both or neither; again for the same task it changes nothing. An
+ * image that was given its data directly stays `saving`, as clients know it.
+ */
 async function beginImport<T>(parts: ImportParts<T>, of: StageOf, imageId: string): Promise<void> {
   await parts.catalog.transaction(async ({ images, tasks }) => {
     const image = await images.get(imageId);
     const locked = image.properties[IMPORT_TASK_PROPERTY] === of.taskId;
-    if (!locked || !['queued', 'uploading', 'importing'].includes(image.status)) {
+    if (!locked || !['queued', 'uploading', 'saving', 'importing'].includes(image.status)) {
       throw new ImportError('conflict', `The image is ${image.status} and not waiting for this import`);
     }
-    if (image.status !== 'importing') await images.save(image, { status: 'importing' });
+    if (image.status === 'queued' || image.status === 'uploading') await images.save(image, { status: 'importing' });
     const task = await tasks.get(of.taskId);
     if (task.status === 'pending') await tasks.save(task, { status: 'processing' });
   });

@@ -1,5 +1,10 @@
-/** The ways in which callers import. */
-export type ImportMethod = 'glance-direct' | 'web-download' | 'glance-download';
+/** The ways in which images are imported; `upload`: data that was given directly, and has to be converted. */
+export type ImportMethod = 'glance-direct' | 'web-download' | 'glance-download' | 'upload';
+
+/** Does the data lie in the staging area, and is it moved from there? */
+export function isStaged(method: unknown): boolean {
+  return method === 'glance-direct' || method === 'upload';
+}
 
 /** What an import is asked to do: the input of its job. Everything is decided, so that a later configuration changes nothing. */
 export type ImportInput = {

@@ -1,5 +1,5 @@
 import { FAILED_STORES_PROPERTY, IMPORTING_STORES_PROPERTY, IMPORT_TASK_PROPERTY } from '../catalog/image.ts';
-import type { ImageRecord, NewImage } from '../catalog/image.ts';
+import type { ImageRecord, ImageStatus, NewImage } from '../catalog/image.ts';
 import type { ImageRepo } from '../catalog/repositories.ts';
 import type { NewTask, TaskDocument, TaskRecord } from '../catalog/task.ts';
 import type { Engine } from '../flow/engine.ts';
@@ -96,11 +96,19 @@ async function recordedImage(images: ImageRepo, image: WantedImport['image']): P
     : images.insert({ ...image, id: checkedId(image.id) });
 }
 
+/** In which state an image waits for its import; `file`: of this machine. */
+const STATUS_BEFORE: Readonly<Record<ImportMethod | 'file', ImageStatus>> = {
+  'glance-direct': 'uploading',
+  upload: 'saving',
+  'web-download': 'queued',
+  'glance-download': 'queued',
+  file: 'queued',
+};
+
 function refuseImage(settings: ImportSettings, image: ImageRecord, method: ImportMethod | undefined): void {
   const { diskFormat, containerFormat, status } = image;
   const lock = image.properties[IMPORT_TASK_PROPERTY];
-  const needed = method === 'glance-direct' ? 'uploading' : 'queued';
-  if (status !== needed) {
+  if (status !== STATUS_BEFORE[method ?? 'file']) {
     const what = method === 'glance-direct' ? 'one whose data was staged' : 'a queued one';
     throw new ImportError('conflict', `The image is ${status}; only ${what} can be imported`);
   }

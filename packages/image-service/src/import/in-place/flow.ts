@@ -1,0 +1,57 @@
+import type { Conclusion, Flow, FlowFactory } from '../../flow/step.ts';
+import { linearFlow } from '../../flow/step.ts';
+import { CatalogError } from '../../catalog/errors.ts';
+import { IMPORT_TASK_PROPERTY } from '../../catalog/image.ts';
+import { failTask } from '../conclude.ts';
+import { convertStep } from '../convert.ts';
+import { inspectStep } from '../inspect.ts';
+import type { ImportParts, StageOf } from '../stage-context.ts';
+import { verifyStep } from '../verify.ts';
+import { fetchStep } from './fetch.ts';
+import type { ConversionInput } from './state.ts';
+import { placeStep } from './place.ts';
+import { switchStep } from './switch.ts';
+
+/** The name under which the engine knows the flow of conversions in place. */
+export const CONVERSION_FLOW = 'conversion';
+/** The type of its tasks. */
+export const CONVERSION_TASK = 'api_image_convert';
+
+/**
+ * Converts an image that is in use. It keeps its bytes, and gives them to whoever asks, until one transaction names the
+ * new ones; every earlier step can be undone without a trace.
+ */
+export function conversionFlow<T>(parts: ImportParts<T>): FlowFactory {
+  return (job): Flow => {
+    const input = job.input as ConversionInput;
+    const of: StageOf = { taskId: job.id, taskType: input.task_type, imageRepo: parts.catalog.images };
+    let stored = linearFlow<ConversionInput>()
+      .add(fetchStep(parts, of))
+      .add(inspectStep(parts, of))
+      .add(convertStep(parts, of, () => {}))
+      .add(verifyStep(parts, of));
+    for (const store of input.stores) stored = stored.add(placeStep(parts, of, store));
+    return {
+      steps: stored.add(switchStep(parts, of)).steps,
+      conclude: (conclusion) => concludeConversion(parts, job.id, conclusion),
+    };
+  };
+}
+
+/** The very end: scratch goes; when the conversion failed, the image is free again, and the task says why. */
+async function concludeConversion<T>(parts: ImportParts<T>, taskId: string, conclusion: Conclusion): Promise<void> {
+  await parts.staging.remove(taskId);
+  if (conclusion.kind === 'succeeded') return;
+  const imageId = String(conclusion.state['image_id']);
+  await parts.catalog.transaction(async ({ images, tasks }) => {
+    const image = await images.get(imageId).catch((error: unknown) => {
+      if (error instanceof CatalogError && error.code === 'not_found') return undefined;
+      throw error;
+    });
+    if (image?.properties[IMPORT_TASK_PROPERTY] === taskId) {
+      const { [IMPORT_TASK_PROPERTY]: _lock, ...properties } = image.properties;
+      await images.save(image, { properties });
+    }
+    await failTask(tasks, { taskId, conclusion, expiresAt: parts.now() + parts.settings.taskTimeToLiveMs });
+  });
+}

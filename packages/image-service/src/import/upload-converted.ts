@@ -1,0 +1,121 @@
+import { randomUUID } from 'node:crypto';
+import type { ImageRecord } from '../catalog/image.ts';
+import { IMPORT_TASK_PROPERTY } from '../catalog/image.ts';
+import { changeImage } from '../catalog/repositories.ts';
+import type { NewTask, TaskRecord } from '../catalog/task.ts';
+import type { Engine } from '../flow/engine.ts';
+import { limitedBytes, receiveFile } from '../staging/incoming.ts';
+import { readerOf } from './format-table.ts';
+import type { IncomingData } from './image-data.ts';
+import {
+  refuseUnlessDescribed,
+  refuseUnlessQueued,
+  stagedPath,
+  WRAPPING_CONTAINERS,
+  writableStore,
+} from './image-data.ts';
+import type { ImportParts } from './stage-context.ts';
+import { submitImport } from './submit.ts';
+
+/** An upload that is to be converted. */
+export interface ConvertedUpload {
+  readonly data: IncomingData;
+  /** What it is converted to. */
+  readonly format: string;
+  readonly asker: Omit<NewTask, 'id' | 'type' | 'input' | 'imageId'>;
+}
+
+/**
+ * What uploads into the store are converted to, when `general` says so for stores that do not; undefined where there is
+ * nothing to do: the image is declared to be in that format, or to be no disk image.
+ */
+export function uploadTarget<T>(
+  parts: ImportParts<T>,
+  image: ImageRecord,
+  { store, general }: { readonly store: string | undefined; readonly general: string },
+): string | undefined {
+  const { settings, tools } = parts;
+  const format = settings.storeFormats[store ?? settings.defaultStore] ?? general;
+  const reader = readerOf(image.diskFormat ?? '');
+  if (reader === undefined || !tools.readable.includes(reader) || reader === format) return undefined;
+  return WRAPPING_CONTAINERS.has(image.containerFormat ?? '') ? undefined : format;
+}
+
+/** The conversion did not succeed, for the reason of its task; or the service stopped first (`unavailable`). */
+class UploadFailedError extends Error {
+  readonly code: string;
+
+  constructor(code: string, message: string) {
+    super(message);
+    this.name = 'UploadFailedError';
+    this.code = code;
+  }
+}
+
+/**
+ * Keeps what is sent, then has it imported by a task of its own and waits for its end. The image is `saving` all the time,
+ * then `active`, or `queued` again when it fails. Once everything has come, the image ends whether its sender, or this
+ * process, waits or not. Throws as `uploadData`, `UploadFailedError`, and `unavailable` when the service stops first.
+ */
+export async function uploadConverted<T>(
+  parts: ImportParts<T>,
+  engine: Engine<T>,
+  { data, format, asker }: ConvertedUpload,
+): Promise<void> {
+  const store = writableStore(parts, data.store);
+  const { imageId } = data;
+  await changeImage(parts.catalog.images, imageId, (current) => {
+    refuseUnlessQueued(current);
+    refuseUnlessDescribed(current);
+    return { status: 'saving' };
+  });
+  let task: TaskRecord;
+  try {
+    const path = await keep(parts, data);
+    task = await submitImport(parts, engine, {
+      taskId: randomUUID(),
+      taskType: 'api_image_import',
+      taskInput: { image_id: imageId, import_req: { method: { name: 'upload' }, stores: [store.id] } },
+      image: imageId,
+      importFrom: path,
+      method: 'upload',
+      stores: [store.id],
+      conversionFormat: format,
+      asker,
+    });
+  } catch (error) {
+    await takeBack(parts, imageId);
+    throw error;
+  }
+  await engine.wait(task.id);
+  const ended = await parts.catalog.tasks.get(task.id);
+  if (ended.status === 'failure') throw new UploadFailedError(ended.errorCode ?? 'internal', ended.message);
+  if (ended.status !== 'success') {
+    throw new UploadFailedError('unavailable', 'The service stops; it goes on with the image when it is started again');
+  }
+}
+
+/** Writes what comes into the staging area; gives its path. */
+async function keep<T>({ uploads }: ImportParts<T>, { imageId, bytes, limits }: IncomingData): Promise<string> {
+  try {
+    const { expectedBytes, maxBytes } = limits;
+    if (expectedBytes !== undefined && expectedBytes <= maxBytes) await uploads.reserve(imageId, expectedBytes);
+    const path = await stagedPath(uploads, imageId);
+    await receiveFile(path, limitedBytes(bytes, limits));
+    return path;
+  } finally {
+    uploads.release(imageId);
+  }
+}
+
+async function takeBack<T>({ uploads, catalog, log }: ImportParts<T>, imageId: string): Promise<void> {
+  try {
+    await uploads.remove(imageId);
+    await changeImage(catalog.images, imageId, ({ status, properties }) =>
+      status === 'saving' && !(IMPORT_TASK_PROPERTY in properties) ? { status: 'queued' } : undefined,
+    );
+  } catch (error) {
+    // The next start finds the image still `saving` and does the same.
+    log(`image ${imageId}: what its failed upload left could not be removed: ${String(error)}`);
+  }
+}
