@@ -4,7 +4,7 @@ import { logFileProblems } from './configured.ts';
 import type { Watch } from './observed.ts';
 import type { LogPlace } from './telemetry/log.ts';
 import { logPlace, openLog } from './telemetry/log.ts';
-import { openFigures } from './telemetry/prometheus.ts';
+import { lazyFigures } from './telemetry/lazy-figures.ts';
 import { openTraces } from './telemetry/traces.ts';
 
 /** Log, figures and traces of one process. */
@@ -30,7 +30,7 @@ export async function openWatch(configuration: Configuration, options: WatchOpti
   const onTerminal = logging === 'process' && file === undefined && process.stderr.isTTY;
   const { secrets } = configuration;
   const log = openLog({ level, form: form ?? (onTerminal ? 'text' : 'json'), secrets, write: place.write });
-  const figures = openFigures(version);
+  const figures = lazyFigures(async () => (await import('./telemetry/prometheus.ts')).openFigures(version));
   const traces = await openTraces(version, environment);
   const fatal = (error: unknown): void => log.error('the process ends by an error that nobody caught', { err: error });
   if (logging === 'process') process.on('uncaughtExceptionMonitor', fatal);
