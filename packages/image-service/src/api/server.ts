@@ -22,7 +22,7 @@ import { parseJson } from './json-body.ts';
 import { locationRoutes } from './locations.ts';
 import { memberRoutes } from './members.ts';
 import { metadefRoutes } from './metadefs/routes.ts';
-import { openApiRoute } from './openapi.ts';
+import { openApiRoutes } from './openapi/routes.ts';
 import { methodsOf, routeTable } from './route-table.ts';
 import { schemaRoutes } from './schema-routes.ts';
 import { tagRoutes } from './tags.ts';
@@ -81,7 +81,7 @@ export function apiServer(parts: ApiParts): FastifyInstance {
     return sendError(parts, { error, request, reply });
   });
   addRoutes(app, parts);
-  openApiRoute(app, table, parts.settings);
+  openApiRoutes(app, table, parts.settings);
   return app;
 }
 

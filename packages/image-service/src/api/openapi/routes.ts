@@ -1,0 +1,21 @@
+import type { FastifyInstance } from 'fastify';
+import type { ApiSettings } from '../api-parts.ts';
+import type { ServedRoute } from '../route-table.ts';
+import { openApiDocument } from './document.ts';
+import { documentPage } from './page.ts';
+
+/** `/openapi.json` and `/docs`: everything that is served, for programs and for people. Made from the routes themselves. */
+export function openApiRoutes(app: FastifyInstance, table: readonly ServedRoute[], settings: ApiSettings): void {
+  app.get('/openapi.json', { config: { open: true, summary: 'This description' } }, () =>
+    openApiDocument(table, settings),
+  );
+  app.get('/docs', { config: { open: true, summary: 'This description, for people' } }, (_request, reply) => {
+    const { html, securityPolicy } = documentPage(openApiDocument(table, settings));
+    return reply
+      .type('text/html; charset=utf-8')
+      .header('content-security-policy', securityPolicy)
+      .header('x-content-type-options', 'nosniff')
+      .header('referrer-policy', 'no-referrer')
+      .send(html);
+  });
+}
