@@ -15,6 +15,7 @@ export interface CallWatch {
 /** A call under way. */
 interface Call {
   readonly began: number;
+  readonly socket: FastifyRequest['raw']['socket'];
   readonly read: number;
   readonly written: number;
   readonly span: Span;
@@ -59,6 +60,8 @@ function beginCall(request: FastifyRequest): Call {
     .startSpan(`${method} ${routeOf(request)}`, { kind: SpanKind.SERVER, attributes }, parent);
   return {
     began: performance.now(),
+    // The call itself lets go of its connection when that is closed early.
+    socket,
     ...countedBytes(socket),
     span,
     context: trace.setSpan(parent, span),
@@ -78,7 +81,7 @@ interface Answered {
 }
 
 function endCall({ log, figures }: CallWatch, call: Call, { request, reply }: Answered): void {
-  const { socket } = request.raw;
+  const { socket } = call;
   const moved = { read: socket.bytesRead, written: socket.bytesWritten };
   movedBefore.set(socket, moved);
   const seconds = (performance.now() - call.began) / 1000;
