@@ -3,6 +3,9 @@ import type { Kysely, Transaction } from 'kysely';
 import { openCatalog } from './catalog/database/catalog.ts';
 import type { ImageRecord } from './catalog/image.ts';
 import { FAILED_STORES_PROPERTY } from './catalog/image.ts';
+import { limitedCatalog } from './catalog/limited-catalog.ts';
+import type { LimitSource } from './catalog/quota.ts';
+import { projectLimits } from './catalog/quota.ts';
 import type { Catalog } from './catalog/repositories.ts';
 import type { Configuration } from './config/load.ts';
 import { ConfigurationError } from './config/problem.ts';
@@ -39,6 +42,7 @@ type Tx = Transaction<Tables>;
 /** The parts as they are made, before they are put together. */
 export interface RawParts {
   readonly catalog: Catalog<Tx>;
+  readonly projectLimits: LimitSource;
   readonly journal: Journal<Tx>;
   readonly staging: Staging;
   readonly uploads: Staging;
@@ -121,13 +125,15 @@ export async function openWholeService(options: OpenOptions): Promise<WholeServi
 }
 
 async function makeParts(configuration: Configuration, db: Kysely<Tables>, tools: ImageTools): Promise<RawParts> {
-  const catalog = await openCatalog(db, Date.now);
+  const limits = projectLimits(configuration.limits.projects);
+  const catalog = limitedCatalog(await openCatalog(db, Date.now), limits);
   const { instanceId } = catalog;
   const { freeSpaceMargin: marginBytes } = configuration;
   const stores = await openStores(configuration.stores, { instanceId, marginBytes });
   const hashing = hashThreads();
   return {
     catalog,
+    projectLimits: limits,
     journal: databaseJournal(db, Date.now),
     staging: openStaging({ workDir: configuration.workDir, instanceId, marginBytes, hashing }),
     uploads: openStaging({

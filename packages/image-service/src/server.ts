@@ -140,9 +140,10 @@ interface Surroundings {
 
 function apiParts(whole: WholeService, { options, access, roads, watch, health }: Surroundings): ApiParts {
   const { parts, configuration } = whole;
-  const { catalog, stores } = parts;
+  const { catalog, projectLimits, stores } = parts;
   return {
     catalog,
+    projectLimits,
     stores,
     authenticator: access.authenticator,
     policy: access.policy,

@@ -1,5 +1,6 @@
 import type { Authenticator, Policy } from '../auth/caller.ts';
 import type { ImageChanges, ImageRecord, NewImage } from '../catalog/image.ts';
+import type { LimitSource } from '../catalog/quota.ts';
 import type { Catalog } from '../catalog/repositories.ts';
 import type { TaskDocument, TaskRecord } from '../catalog/task.ts';
 import type { AddressedPlace, FoundPlace, WantedPlace } from '../import/image-places.ts';
@@ -175,6 +176,7 @@ export interface ApiParts {
   readonly data: ImageDataRoads;
   readonly imports: ImportRoads;
   readonly places: PlaceRoads;
+  readonly projectLimits: LimitSource;
   readonly settings: ApiSettings;
   readonly health: LookAtHealth;
   /** For operators: what no caller is told. */

@@ -24,20 +24,23 @@ export function infoRoutes(app: FastifyInstance, parts: ApiParts): void {
     };
   });
   app.get('/v2/info/usage', { config: { summary: 'What the project uses' } }, async (request) => {
-    const { images, storedBytes, uploading } = await parts.catalog.images.usage(request.caller.projectId);
+    const { projectId } = request.caller;
+    const use = await parts.catalog.images.usage(projectId);
+    const limits = await parts.projectLimits.of(projectId);
     return {
       usage: {
-        image_size_total: unlimited(Math.ceil(storedBytes / 2 ** 20)),
-        image_count_total: unlimited(images),
-        image_count_uploading: unlimited(uploading),
+        image_size_total: mebibytes(use.storedBytes, limits.storedBytes),
+        image_stage_total: mebibytes(use.stagedBytes, limits.stagedBytes),
+        image_count_total: { usage: use.images, limit: limits.images ?? -1 },
+        image_count_uploading: { usage: use.uploading, limit: limits.uploading ?? -1 },
       },
     };
   });
 }
 
-/** A use without a limit. */
-function unlimited(usage: number): { readonly usage: number; readonly limit: number } {
-  return { usage, limit: -1 };
+/** Bytes as clients read them; a limit of -1 is none. */
+function mebibytes(bytes: number, limit: number | undefined): { readonly usage: number; readonly limit: number } {
+  return { usage: Math.ceil(bytes / 2 ** 20), limit: limit === undefined ? -1 : Math.floor(limit / 2 ** 20) };
 }
 
 function described({ settings, stores }: ApiParts, { id, description }: StoreDescription): Record<string, unknown> {

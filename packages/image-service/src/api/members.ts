@@ -6,7 +6,6 @@ import { MEMBER_STATUSES } from '../catalog/member.ts';
 import type { ApiParts } from './api-parts.ts';
 import { badRequest, HttpError } from './http-error.ts';
 import { demand, paramOf, policyTarget, visibleImage } from './image-access.ts';
-import { refuseOver } from './image-changes.ts';
 import { timeText } from './image-document.ts';
 import { objectBody } from './json-body.ts';
 
@@ -27,8 +26,7 @@ export function memberRoutes(app: FastifyInstance, parts: ApiParts): void {
     if (typeof member !== 'string' || member === '')
       throw badRequest("The body must name the project: {'member': ...}");
     if (member.length > 255) throw badRequest('The id of a project has at most 255 characters');
-    refuseOver('members', (await members.list(image.id)).length + 1, parts.settings.quotas.members);
-    return memberDocument(await members.insert(image.id, member));
+    return memberDocument(await members.insert(image.id, member, parts.settings.quotas.members));
   });
   app.get(one, { config: { summary: 'Show a member of an image' } }, async (request) => {
     const { image, member } = await memberOf(parts, request, 'get_member');

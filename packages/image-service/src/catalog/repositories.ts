@@ -3,6 +3,7 @@ import type { ImageChanges, ImageRecord, NewImage } from './image.ts';
 import type { ImageQuery } from './image-query.ts';
 import type { MemberRecord, MemberStatus } from './member.ts';
 import type { MetadefRepo } from './metadefs/repository.ts';
+import type { ProjectUse, Promised, PromiseWish } from './quota.ts';
 import type { NewTask, TaskChanges, TaskRecord, TaskStatus } from './task.ts';
 
 /** A place in a list: the last record already seen, in order of creation. */
@@ -28,20 +29,11 @@ export interface ImageRepo {
   get(id: string): Promise<ImageRecord>;
   /** Throws `not_found` when there is no image `afterId`. */
   list(query: ImageQuery): Promise<readonly ImageRecord[]>;
-  /** What a project has: the images that are not deleted, and the bytes that are stored of them in all their places. */
-  usage(owner: string | null): Promise<ImageUsage>;
+  /** What a project has of images that are not deleted. */
+  usage(owner: string | null): Promise<ProjectUse>;
   insert(image: NewImage): Promise<ImageRecord>;
   /** Saves changes to a record as it was read; throws `conflict` when its revision is no longer the current one. */
   save(image: ImageRecord, changes: ImageChanges): Promise<ImageRecord>;
-}
-
-/** What the images of one project take. */
-export interface ImageUsage {
-  readonly images: number;
-  /** Counted once for each store that holds them. */
-  readonly storedBytes: number;
-  /** Images that are being brought in. */
-  readonly uploading: number;
 }
 
 /** Which projects images are shared with. */
@@ -50,8 +42,11 @@ export interface MemberRepo {
   list(imageId: string): Promise<readonly MemberRecord[]>;
   /** Throws `not_found`. */
   get(imageId: string, member: string): Promise<MemberRecord>;
-  /** Begins `pending`. Throws `conflict` when the image is shared with that project already. */
-  insert(imageId: string, member: string): Promise<MemberRecord>;
+  /**
+   * Begins `pending`; of those there may be `most`, when that is not negative. Throws `conflict` when the image is shared
+   * with that project already, `over_quota`.
+   */
+  insert(imageId: string, member: string, most: number): Promise<MemberRecord>;
   /** Throws `not_found`. */
   setStatus(imageId: string, member: string, status: MemberStatus): Promise<MemberRecord>;
   /** Throws `not_found`. */
@@ -90,6 +85,21 @@ export interface BlobHoldRepo {
   forgetExpired(now: number): Promise<void>;
 }
 
+/** What was promised to images that are being brought in. It counts only as long as they are. */
+export interface ReservationRepo {
+  /**
+   * Promises bytes to an image, instead of what was promised to it before, and gives how many it may bring. Throws
+   * `over_quota` when even those that it needs at least would be too many for its project.
+   */
+  promise(imageId: string, wish: PromiseWish): Promise<number>;
+  /** Until the end of the transaction nobody else counts what the project uses. Only inside one. */
+  hold(project: string | null): Promise<void>;
+  /** Zeros where nothing was promised. */
+  of(imageId: string): Promise<Promised>;
+  set(imageId: string, promised: Promised): Promise<void>;
+  clear(imageId: string): Promise<void>;
+}
+
 /** The tasks. */
 export interface TaskRepo {
   /** Throws `not_found`. */
@@ -109,6 +119,7 @@ export interface Catalog<Transaction = unknown> {
   readonly metadefs: MetadefRepo;
   readonly tasks: TaskRepo;
   readonly blobRemovals: BlobRemovalRepo;
+  readonly reservations: ReservationRepo;
   readonly blobHolds: BlobHoldRepo;
   /** Random and fixed at the creation of the catalogue: marks what belongs to it elsewhere. */
   readonly instanceId: string;
@@ -122,6 +133,7 @@ export interface CatalogInTransaction<Transaction> {
   readonly members: MemberRepo;
   readonly tasks: TaskRepo;
   readonly blobRemovals: BlobRemovalRepo;
+  readonly reservations: ReservationRepo;
   readonly transaction: Transaction;
 }
 

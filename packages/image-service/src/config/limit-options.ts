@@ -1,9 +1,25 @@
-import { boolean, integer } from './option-types.ts';
+import { boolean, integer, repeatedList, size } from './option-types.ts';
 import type { Definitions } from './options.ts';
 import type { ValueReader } from './value-source.ts';
 
+/** The most that a project may have; undefined: any number. */
+export interface ProjectLimitConfiguration {
+  readonly images: number | undefined;
+  readonly uploading: number | undefined;
+  readonly storedBytes: number | undefined;
+  readonly stagedBytes: number | undefined;
+}
+
 /** What the options about limits say. */
-export type LimitConfiguration = LimitOptionValues;
+export interface LimitConfiguration extends Pick<
+  LimitOptionValues,
+  'showImageDirectUrl' | 'showMultipleLocations' | 'doSecureHash' | 'imageLocationQuota'
+> {
+  readonly projects: {
+    readonly general: ProjectLimitConfiguration;
+    readonly overrides: ReadonlyMap<string, ProjectLimitConfiguration>;
+  };
+}
 
 /** The value of every option about what is shown of images and how much of everything there may be. */
 export interface LimitOptionValues {
@@ -11,7 +27,16 @@ export interface LimitOptionValues {
   readonly showMultipleLocations: boolean;
   readonly doSecureHash: boolean;
   readonly imageLocationQuota: number;
+  readonly userStorageQuota: number;
+  readonly imageSizeTotal: number;
+  readonly imageStageTotal: number;
+  readonly imageCountTotal: number;
+  readonly imageCountUploading: number;
+  readonly override: readonly string[];
 }
+
+const MOST = 1_000_000_000;
+const PROJECT_LIMITS = 'project_limits';
 
 /** Those options. */
 export const LIMIT_OPTIONS: Definitions<LimitOptionValues> = {
@@ -43,6 +68,49 @@ export const LIMIT_OPTIONS: Definitions<LimitOptionValues> = {
     default: '10',
     help: 'The most places of one image; -1: any number.',
   },
+  userStorageQuota: {
+    section: 'DEFAULT',
+    name: 'user_storage_quota',
+    type: size,
+    default: '0',
+    help: 'Bytes that the images of one project may take in all their places, such as 500GB; 0: any number. The smaller of this and\n[project_limits] image_size_total counts.',
+  },
+  imageSizeTotal: {
+    section: PROJECT_LIMITS,
+    name: 'image_size_total',
+    type: integer({ min: -1, max: MOST }),
+    default: '-1',
+    help: 'MiB that the images of one project may take in all their places; -1: any number.',
+  },
+  imageStageTotal: {
+    section: PROJECT_LIMITS,
+    name: 'image_stage_total',
+    type: integer({ min: -1, max: MOST }),
+    default: '-1',
+    help: 'MiB of one project that may wait for their import, downloads from the web among them; -1: any number.',
+  },
+  imageCountTotal: {
+    section: PROJECT_LIMITS,
+    name: 'image_count_total',
+    type: integer({ min: -1, max: MOST }),
+    default: '-1',
+    help: 'The most images of one project; -1: any number.',
+  },
+  imageCountUploading: {
+    section: PROJECT_LIMITS,
+    name: 'image_count_uploading',
+    type: integer({ min: -1, max: MOST }),
+    default: '-1',
+    help: 'The most images of one project that are being brought in at the same time; -1: any number.',
+  },
+  override: {
+    section: PROJECT_LIMITS,
+    name: 'override',
+    type: repeatedList,
+    default: '',
+    sample: '5f3e0c image_size_total=2048 image_count_total=10',
+    help: 'Limits of one project instead of those above: its id, then name=value; the key is repeated for other projects.',
+  },
 };
 
 /** The options about limits, checked together. */
@@ -52,5 +120,61 @@ export function readLimits(reader: ValueReader): LimitConfiguration {
     showMultipleLocations: reader.read(LIMIT_OPTIONS.showMultipleLocations) ?? false,
     doSecureHash: reader.read(LIMIT_OPTIONS.doSecureHash) ?? true,
     imageLocationQuota: reader.read(LIMIT_OPTIONS.imageLocationQuota) ?? 0,
+    projects: readProjectLimits(reader),
   };
+}
+
+type LimitName = 'image_size_total' | 'image_stage_total' | 'image_count_total' | 'image_count_uploading';
+type Given = Readonly<Record<LimitName, number>>;
+
+function readProjectLimits(reader: ValueReader): LimitConfiguration['projects'] {
+  const general: Given = {
+    image_size_total: reader.read(LIMIT_OPTIONS.imageSizeTotal) ?? -1,
+    image_stage_total: reader.read(LIMIT_OPTIONS.imageStageTotal) ?? -1,
+    image_count_total: reader.read(LIMIT_OPTIONS.imageCountTotal) ?? -1,
+    image_count_uploading: reader.read(LIMIT_OPTIONS.imageCountUploading) ?? -1,
+  };
+  const userBytes = reader.read(LIMIT_OPTIONS.userStorageQuota) ?? 0;
+  const overrides = new Map<string, ProjectLimitConfiguration>();
+  for (const text of reader.read(LIMIT_OPTIONS.override) ?? []) {
+    const [project = '', ...pairs] = text.split(/\s+/);
+    const given = { ...general, ...givenLimits(pairs, text, reader) };
+    overrides.set(project, limitsOf(given, userBytes));
+  }
+  return { general: limitsOf(general, userBytes), overrides };
+}
+
+function limitsOf(given: Given, userBytes: number): ProjectLimitConfiguration {
+  const count = (name: LimitName): number | undefined => (given[name] < 0 ? undefined : given[name]);
+  const bytes = (name: LimitName): number | undefined => (given[name] < 0 ? undefined : given[name] * 2 ** 20);
+  const sizes = [bytes('image_size_total'), userBytes === 0 ? undefined : userBytes].filter(
+    (each) => each !== undefined,
+  );
+  return {
+    images: count('image_count_total'),
+    uploading: count('image_count_uploading'),
+    storedBytes: sizes.length === 0 ? undefined : Math.min(...sizes),
+    stagedBytes: bytes('image_stage_total'),
+  };
+}
+
+/** The limits in `name=value` pairs. */
+function givenLimits(pairs: readonly string[], whole: string, reader: ValueReader): Partial<Given> {
+  const names: readonly string[] = [
+    LIMIT_OPTIONS.imageSizeTotal,
+    LIMIT_OPTIONS.imageStageTotal,
+    LIMIT_OPTIONS.imageCountTotal,
+    LIMIT_OPTIONS.imageCountUploading,
+  ].map(({ name }) => name);
+  const wrong = pairs.find((pair) => {
+    const [name = '', value = ''] = pair.split('=');
+    return !names.includes(name) || !/^(?:-1|\d{1,9})$/.test(value);
+  });
+  if (wrong !== undefined || pairs.length === 0) {
+    const { section, name: option } = LIMIT_OPTIONS.override;
+    const message = `must be the id of a project and limits such as image_count_total=10 (${names.join(', ')})`;
+    reader.problems.push({ section, option, value: whole, message });
+    return {};
+  }
+  return Object.fromEntries(pairs.map((pair) => [pair.split('=')[0], Number(pair.split('=')[1])]));
 }

@@ -1,5 +1,6 @@
 import { receiveFile } from '../staging/incoming.ts';
 import { localPath } from '../staging/source-url.ts';
+import { reservedBytes } from './reserved-bytes.ts';
 import type { ImportParts } from './stage-context.ts';
 import type { ImportInput, Staged } from './state.ts';
 import { isStaged } from './state.ts';
@@ -34,6 +35,8 @@ export async function bringSource<T>(
   const { signal, maxBytes, onBytes } = file;
   const download = await parts.download.open(input.import_from, { signal, maxBytes, onBytes });
   if (download.sizeBytes !== undefined) await staging.reserve(file.owner, download.sizeBytes);
-  const { sizeBytes } = await receiveFile(file.to, download.bytes);
+  const expected = download.sizeBytes === undefined ? {} : { expectedBytes: download.sizeBytes };
+  const reserved = { imageId: input.image_id, kind: 'stagedBytes', ...expected } as const;
+  const { sizeBytes } = await receiveFile(file.to, reservedBytes(parts.catalog, download.bytes, reserved));
   return { sizeBytes, ...(download.publicHost === undefined ? {} : { source_host: download.publicHost }) };
 }

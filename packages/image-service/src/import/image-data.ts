@@ -11,6 +11,7 @@ import { IMPORT_ERROR_PROPERTY, reasonOf } from './conclude.ts';
 import { ImportError } from './errors.ts';
 import { describeFailure } from './failure.ts';
 import { judge } from './inspect.ts';
+import { reservedBytes } from './reserved-bytes.ts';
 import type { ImportParts } from './stage-context.ts';
 import { storedSource } from './stored-source.ts';
 
@@ -61,7 +62,9 @@ interface Filling {
 }
 
 async function fill(parts: DataParts, { image, store, data, placed }: Filling): Promise<ImageRecord> {
-  const hashed = parts.uploads.hashed(limitedBytes(data.bytes, data.limits), ['md5', 'sha512']);
+  const reserved = { imageId: image.id, kind: 'storedBytes', ...announced(data.limits) } as const;
+  const incoming = reservedBytes(parts.catalog, limitedBytes(data.bytes, data.limits), reserved);
+  const hashed = parts.uploads.hashed(incoming, ['md5', 'sha512']);
   const { expectedBytes } = data.limits;
   const { location } = await store.put(
     { imageId: image.id, epoch: image.revision },
@@ -90,6 +93,11 @@ async function fill(parts: DataParts, { image, store, data, placed }: Filling): 
       properties,
     };
   });
+}
+
+function announced({ expectedBytes, maxBytes }: IncomingLimits): { readonly expectedBytes?: number } {
+  // What is too large is refused as that.
+  return expectedBytes === undefined || expectedBytes > maxBytes ? {} : { expectedBytes };
 }
 
 /** Gives the size of the guest's disk; null where the content is no disk image. Throws for what may not come in. */
@@ -139,7 +147,9 @@ export async function stageData(parts: DataParts, data: IncomingData): Promise<v
     if (limits.expectedBytes !== undefined && limits.expectedBytes <= limits.maxBytes) {
       await uploads.reserve(imageId, limits.expectedBytes);
     }
-    const { sizeBytes } = await receiveFile(await stagedPath(uploads, imageId), limitedBytes(data.bytes, limits));
+    const reserved = { imageId, kind: 'stagedBytes', ...announced(limits) } as const;
+    const incoming = reservedBytes(parts.catalog, limitedBytes(data.bytes, limits), reserved);
+    const { sizeBytes } = await receiveFile(await stagedPath(uploads, imageId), incoming);
     await changeImage(parts.catalog.images, imageId, (current) => {
       if (current.status !== 'uploading') throw new ImportError('gone', `The image became ${current.status} meanwhile`);
       return { size: sizeBytes };

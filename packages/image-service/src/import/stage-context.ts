@@ -1,3 +1,4 @@
+import type { LimitSource } from '../catalog/quota.ts';
 import type { Catalog, ImageRepo } from '../catalog/repositories.ts';
 import type { Download } from '../staging/download.ts';
 import type { Staging } from '../staging/staging.ts';
@@ -30,6 +31,8 @@ export interface ImportSettings {
 /** Everything that the stages use. */
 export interface ImportParts<Transaction = unknown> {
   readonly catalog: Catalog<Transaction>;
+  /** What projects may have; the catalogue refuses more. */
+  readonly projectLimits: LimitSource;
   readonly staging: Staging;
   /** Where bytes that callers gave wait for their import, by image. */
   readonly uploads: Staging;

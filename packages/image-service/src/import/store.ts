@@ -31,6 +31,7 @@ export function storeStep<T>(parts: ImportParts<T>, of: StageOf, storeId: string
     name: `${stageName('Store', of)}-${storeId}`,
     async execute(input, context) {
       try {
+        await promiseRoom(parts, input, storeId);
         const location = await putInto(storeOf(parts, storeId), of, { input, context });
         await noteStore(of, input.image_id, { store: storeId, failed: [] });
         return { ...storedSoFar(input), filled_stores: [...input.filled_stores, { store: storeId, location }] };
@@ -72,6 +73,13 @@ function storeOf<T>(parts: ImportParts<T>, storeId: string): ImageStore {
 /** No other store has the image, and none comes after this one. */
 function isLastHope(input: StoreInput, storeId: string): boolean {
   return input.filled_stores.length === 0 && input.stores.at(-1) === storeId;
+}
+
+/** Promises the image what this store and those that are filled already take. Throws `over_quota`. */
+async function promiseRoom<T>({ catalog }: ImportParts<T>, input: StoreInput, storeId: string): Promise<void> {
+  const stores = [...input.filled_stores.map(({ store }) => store), storeId];
+  const bytes = stores.reduce((sum, store) => sum + formFor(input, store).size, 0);
+  await catalog.reservations.promise(input.image_id, { kind: 'storedBytes', atLeast: bytes, wished: bytes });
 }
 
 interface Put {

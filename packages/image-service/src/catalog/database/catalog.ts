@@ -8,6 +8,7 @@ import { memberTable } from './members.ts';
 import { metadefTables } from './metadefs/metadefs.ts';
 import type { MetadefTables } from './metadefs/tables.ts';
 import type { CatalogTables } from './tables.ts';
+import { reservationTable } from './reservations.ts';
 import { taskTable } from './tasks.ts';
 
 const INSTANCE_ID = 'instance_id';
@@ -22,11 +23,12 @@ export async function openCatalog<Tables extends CatalogTables>(
   return {
     instanceId: await readInstanceId(db),
     images: imageTable(db, (work) => db.transaction().execute(work), now),
-    members: memberTable(db, now),
+    members: memberTable(db, (work) => db.transaction().execute(work), now),
     metadefs: metadefTables(db as unknown as Kysely<MetadefTables>, now),
     tasks: taskTable(db, now),
     blobRemovals: blobRemovalTable(db, now),
     blobHolds: blobHoldTable(db),
+    reservations: reservationTable(db),
     transaction: (work) => database.transaction().execute((transaction) => work(inside(transaction, now))),
   };
 }
@@ -38,9 +40,10 @@ function inside<Tables extends CatalogTables>(
   const db = transaction as unknown as Kysely<CatalogTables>;
   return {
     images: imageTable(db, (work) => work(db), now),
-    members: memberTable(db, now),
+    members: memberTable(db, (work) => work(db), now),
     tasks: taskTable(db, now),
     blobRemovals: blobRemovalTable(db, now),
+    reservations: reservationTable(db),
     transaction,
   };
 }

@@ -112,9 +112,9 @@ describe.each(DATABASE_KINDS)('on %s', (kind) => {
     test.each(cases)('%s', async (_who, query, ids) => {
       for (const visibility of ['private', 'public', 'shared', 'community'] as const) {
         await catalog.images.insert({ id: visibility, visibility, owner: 'owner' });
-        await catalog.members.insert(visibility, 'accepting');
+        await catalog.members.insert(visibility, 'accepting', -1);
         await catalog.members.setStatus(visibility, 'accepting', 'accepted');
-        await catalog.members.insert(visibility, 'pending');
+        await catalog.members.insert(visibility, 'pending', -1);
       }
       expect(await idsOf(query)).toBe(ids);
     });
@@ -129,8 +129,8 @@ describe.each(DATABASE_KINDS)('on %s', (kind) => {
 
   test('a project is a member once, and may be removed once', async () => {
     await insertAll({ id: 'a' });
-    expect(await catalog.members.insert('a', 'p')).toMatchObject({ status: 'pending' });
-    await expect(catalog.members.insert('a', 'p')).rejects.toMatchObject({ code: 'conflict' });
+    expect(await catalog.members.insert('a', 'p', -1)).toMatchObject({ status: 'pending' });
+    await expect(catalog.members.insert('a', 'p', -1)).rejects.toMatchObject({ code: 'conflict' });
     expect(await catalog.members.setStatus('a', 'p', 'rejected')).toMatchObject({ status: 'rejected' });
     await catalog.members.remove('a', 'p');
     await expect(catalog.members.remove('a', 'p')).rejects.toMatchObject({ code: 'not_found' });
@@ -140,10 +140,10 @@ describe.each(DATABASE_KINDS)('on %s', (kind) => {
   test('usage counts each stored copy with its own size', async () => {
     await insertAll({ id: 'a', owner: 'p' }, { id: 'b', owner: 'p' }, { id: 'c', owner: 'q', size: 7 });
     const image = await catalog.images.save(await catalog.images.get('a'), { status: 'saving' });
-    expect(await catalog.images.usage('p')).toEqual({ images: 2, storedBytes: 0, uploading: 1 });
+    expect(await catalog.images.usage('p')).toEqual({ images: 2, storedBytes: 0, uploading: 1, stagedBytes: 0 });
     const locations = ['s', 't'].map((store) => ({ store, location: 'x' }));
     await catalog.images.save(image, { status: 'active', size: 10, locations });
-    expect(await catalog.images.usage('p')).toEqual({ images: 2, storedBytes: 20, uploading: 0 });
+    expect(await catalog.images.usage('p')).toEqual({ images: 2, storedBytes: 20, uploading: 0, stagedBytes: 0 });
     const form = {
       diskFormat: 'raw',
       containerFormat: 'bare',
@@ -155,7 +155,7 @@ describe.each(DATABASE_KINDS)('on %s', (kind) => {
     };
     const active = await catalog.images.get('a');
     await catalog.images.save(active, { locations: [...locations, { store: 'u', location: 'y', form }] });
-    expect(await catalog.images.usage('p')).toEqual({ images: 2, storedBytes: 120, uploading: 0 });
+    expect(await catalog.images.usage('p')).toEqual({ images: 2, storedBytes: 120, uploading: 0, stagedBytes: 0 });
     expect((await catalog.images.get('a')).locations).toEqual([...locations, { store: 'u', location: 'y', form }]);
   });
 });

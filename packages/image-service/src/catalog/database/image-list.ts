@@ -9,7 +9,6 @@ import type {
 } from 'kysely';
 import { CatalogError } from '../errors.ts';
 import type { FilterField, ImageFilter, ImageQuery, ImageSort, ImageViewer, SortField } from '../image-query.ts';
-import type { ImageUsage } from '../repositories.ts';
 import type { CatalogTables, ImageRow } from './tables.ts';
 
 /** The most records in one list. */
@@ -35,35 +34,6 @@ export async function selectImages(
   for (const key of keys) rows = rows.orderBy((row) => sortable(row, key), key.direction);
   return rows.limit(Math.min(query.limit ?? MAX_LIST_LENGTH, MAX_LIST_LENGTH)).execute();
 }
-
-/** What the images of one owner take. */
-export async function imageUsage(db: Kysely<CatalogTables>, owner: string | null): Promise<ImageUsage> {
-  const ofOwner = (row: Builder): Expression<SqlBool> =>
-    owner === null ? row('owner', 'is', null) : row('owner', '=', owner);
-  const counted = await db
-    .selectFrom('images')
-    .where(ofOwner)
-    .where('status', '!=', 'deleted')
-    .select((row) => [
-      row.fn.countAll<number>().as('images'),
-      row.fn.sum<number>(row.case().when('status', 'in', BEING_FILLED).then(1).else(0).end()).as('uploading'),
-    ])
-    .executeTakeFirst();
-  const stored = await db
-    .selectFrom('images')
-    .innerJoin('image_locations', 'image_locations.image_id', 'images.id')
-    .where('images.status', '!=', 'deleted')
-    .where((row) => (owner === null ? row('images.owner', 'is', null) : row('images.owner', '=', owner)))
-    .select((row) => row.fn.sum<number>(row.fn.coalesce('image_locations.size', 'images.size')).as('bytes'))
-    .executeTakeFirst();
-  return {
-    images: Number(counted?.images ?? 0),
-    storedBytes: Number(stored?.bytes ?? 0),
-    uploading: Number(counted?.uploading ?? 0),
-  };
-}
-
-const BEING_FILLED = ['saving', 'uploading', 'importing'];
 
 /** The column behind each field. */
 const COLUMNS = {

@@ -3,7 +3,8 @@ import { CatalogError } from '../errors.ts';
 import type { ImageChanges, ImageRecord, NewImage } from '../image.ts';
 import { changedImage, IMAGE_STATUSES, newImageRecord, VISIBILITIES } from '../image.ts';
 import type { ImageRepo } from '../repositories.ts';
-import { imageUsage, selectImages } from './image-list.ts';
+import { selectImages } from './image-list.ts';
+import { imageUsage } from './image-usage.ts';
 import { locationOf, locationRows } from './locations.ts';
 import type { CatalogTables, ImageLocationRow, ImagePropertyRow, ImageRow, ImageTagRow } from './tables.ts';
 

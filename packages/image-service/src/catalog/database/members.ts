@@ -3,10 +3,11 @@ import { CatalogError } from '../errors.ts';
 import type { MemberRecord } from '../member.ts';
 import { MEMBER_STATUSES } from '../member.ts';
 import type { MemberRepo } from '../repositories.ts';
+import type { RunTogether } from './images.ts';
 import type { CatalogTables, ImageMemberRow } from './tables.ts';
 
 /** The members of images in the database. `now` gives milliseconds since 1970. */
-export function memberTable(db: Kysely<CatalogTables>, now: () => number): MemberRepo {
+export function memberTable(db: Kysely<CatalogTables>, together: RunTogether, now: () => number): MemberRepo {
   const get: MemberRepo['get'] = async (imageId, member) => {
     const row = await db
       .selectFrom('image_members')
@@ -29,16 +30,19 @@ export function memberTable(db: Kysely<CatalogTables>, now: () => number): Membe
         .execute();
       return rows.map(recordOf);
     },
-    async insert(imageId, member) {
+    async insert(imageId, member, most) {
       const at = now();
       const row = { image_id: imageId, member, status: 'pending', created_at: at, updated_at: at };
-      const result = await db
-        .insertInto('image_members')
-        .values(row)
-        .onConflict((conflict) => conflict.columns(['image_id', 'member']).doNothing())
-        .executeTakeFirst();
-      if (result.numInsertedOrUpdatedRows === 1n) return recordOf(row);
-      throw new CatalogError('conflict', `Image ${imageId} is shared with ${member} already`);
+      return together(async (inside) => {
+        if (most >= 0) await refuseOverQuota(inside, imageId, most);
+        const result = await inside
+          .insertInto('image_members')
+          .values(row)
+          .onConflict((conflict) => conflict.columns(['image_id', 'member']).doNothing())
+          .executeTakeFirst();
+        if (result.numInsertedOrUpdatedRows === 1n) return recordOf(row);
+        throw new CatalogError('conflict', `Image ${imageId} is shared with ${member} already`);
+      });
     },
     async setStatus(imageId, member, status) {
       await db
@@ -58,6 +62,26 @@ export function memberTable(db: Kysely<CatalogTables>, now: () => number): Membe
       if (result.numDeletedRows === 0n) throw notShared(imageId, member);
     },
   };
+}
+
+async function refuseOverQuota(db: Kysely<CatalogTables>, imageId: string, most: number): Promise<void> {
+  // Whoever writes the image's row counts alone until the transaction ends.
+  await db
+    .updateTable('images')
+    .set((row) => ({ revision: row.ref('revision') }))
+    .where('id', '=', imageId)
+    .execute();
+  const counted = await db
+    .selectFrom('image_members')
+    .where('image_id', '=', imageId)
+    .select((row) => row.fn.countAll<number>().as('members'))
+    .executeTakeFirst();
+  const attempted = Number(counted?.members ?? 0) + 1;
+  if (attempted <= most) return;
+  throw new CatalogError(
+    'over_quota',
+    `The limit has been exceeded on the number of allowed image members. Attempted: ${attempted}, Maximum: ${most}`,
+  );
 }
 
 function notShared(imageId: string, member: string): CatalogError {

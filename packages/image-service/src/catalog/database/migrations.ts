@@ -10,6 +10,7 @@ export const CATALOG_MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0004-catalog-location-metadata': addLocationMetadata,
   '0005-catalog-metadefs': createMetadefs,
   '0006-catalog-blob-holds': createBlobHolds,
+  '0007-catalog-reservations': createReservations,
 };
 
 /**
@@ -147,4 +148,18 @@ async function createBlobHolds(db: Kysely<unknown>): Promise<void> {
     .addColumn('expires_at', 'bigint', (column) => column.notNull())
     .execute();
   await db.schema.createIndex('blob_holds_of_place').on('blob_holds').columns(['store', 'location']).execute();
+}
+
+async function createReservations(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('project_counts')
+    .addColumn('project', 'varchar(255)', (column) => column.primaryKey())
+    .addColumn('counted', 'bigint', (column) => column.notNull())
+    .execute();
+  await db.schema
+    .createTable('image_reservations')
+    .addColumn('image_id', 'varchar(36)', (column) => column.primaryKey().references('images.id'))
+    .addColumn('stored_bytes', 'bigint', (column) => column.notNull())
+    .addColumn('staged_bytes', 'bigint', (column) => column.notNull())
+    .execute();
 }

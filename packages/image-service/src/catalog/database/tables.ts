@@ -105,6 +105,20 @@ export interface CatalogFactRow {
   value: string;
 }
 
+/** One row for each project whose use was ever counted; whoever writes it counts alone. */
+export interface ProjectCountRow {
+  /** Empty for images that belong to nobody. */
+  project: string;
+  counted: number;
+}
+
+/** One row for each image to which bytes were promised while it is being brought in. */
+export interface ImageReservationRow {
+  image_id: string;
+  stored_bytes: number;
+  staged_bytes: number;
+}
+
 /** The catalogue's tables. */
 export interface CatalogTables extends MetadefTables {
   images: ImageRow;
@@ -112,6 +126,8 @@ export interface CatalogTables extends MetadefTables {
   image_locations: ImageLocationRow;
   image_tags: ImageTagRow;
   blob_removals: BlobRemovalRow;
+  project_counts: ProjectCountRow;
+  image_reservations: ImageReservationRow;
   blob_holds: BlobHoldRow;
   image_members: ImageMemberRow;
   tasks: TaskRow;
