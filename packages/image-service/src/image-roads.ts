@@ -4,15 +4,14 @@ import type {
   DataInCall,
   ImageDataRoads,
   ImageRemoval,
-  ImportCall,
   ImportRoads,
   PlaceRoads,
   TaskProgress,
 } from './api/api-parts.ts';
-import type { TaskRecord } from './catalog/task.ts';
 import type { JobProgress } from './flow/progress.ts';
+import { askerOf, submitCall } from './import-calls.ts';
 import type { IncomingData } from './import/image-data.ts';
-import { stageData, stagedPath, uploadData } from './import/image-data.ts';
+import { stageData, uploadData } from './import/image-data.ts';
 import { addressedPlaces, changePlaces, findPlace, removeFromStore } from './import/image-places.ts';
 import { addLocation } from './import/location-flow.ts';
 import { recoverImages } from './import/recovery.ts';
@@ -134,30 +133,6 @@ function importRoads(whole: WholeService): ImportRoads {
       }),
     ended: async (taskId) => void (await engine.wait(taskId)),
   };
-}
-
-async function submitCall({ parts, engine, configuration }: WholeService, call: ImportCall): Promise<TaskRecord> {
-  const { image, method, uri = '', asker } = call;
-  if (method === 'web-download') parts.download.check(uri);
-  const injects =
-    configuration.imageImportPlugins.includes('inject_image_metadata') &&
-    !asker.roles.some((role) => configuration.ignoreUserRoles.includes(role));
-  return submitImport(parts, engine, {
-    taskId: randomUUID(),
-    taskType: 'api_image_import',
-    taskInput: call.taskInput,
-    image: image.id,
-    importFrom: method === 'web-download' ? uri : await stagedPath(parts.uploads, image.id),
-    method,
-    stores: call.stores,
-    allStoresMustSucceed: call.allStoresMustSucceed,
-    asker: askerOf(asker),
-    ...(injects ? { injected: Object.fromEntries(configuration.injectProperties) } : {}),
-  });
-}
-
-function askerOf({ owner, userId, requestId }: Asker): Omit<Asker, 'roles'> {
-  return { owner, userId, requestId };
 }
 
 function progressOf(taskId: string, progress: JobProgress): TaskProgress {

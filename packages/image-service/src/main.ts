@@ -3,9 +3,6 @@ import type { Kysely, Transaction } from 'kysely';
 import { openCatalog } from './catalog/database/catalog.ts';
 import type { ImageRecord } from './catalog/image.ts';
 import { FAILED_STORES_PROPERTY } from './catalog/image.ts';
-import { limitedCatalog } from './catalog/limited-catalog.ts';
-import type { LimitSource } from './catalog/quota.ts';
-import { projectLimits } from './catalog/quota.ts';
 import type { Catalog } from './catalog/repositories.ts';
 import type { Configuration } from './config/load.ts';
 import { ConfigurationError } from './config/problem.ts';
@@ -21,6 +18,8 @@ import { acquireEngineLock } from './flow/lock.ts';
 import { warnOnce } from './import/convert.ts';
 import type { Download, DownloadRules } from './staging/download.ts';
 import { webDownload } from './staging/download.ts';
+import { copyFlow } from './import/copy/flow.ts';
+import { COPY_FLOW } from './import/copy/submit.ts';
 import { describeFailure, isPassingFailure } from './import/failure.ts';
 import { IMPORT_FLOW, importFlow } from './import/flow.ts';
 import type { ImageTools } from './import/image-tools.ts';
@@ -42,7 +41,6 @@ type Tx = Transaction<Tables>;
 /** The parts as they are made, before they are put together. */
 export interface RawParts {
   readonly catalog: Catalog<Tx>;
-  readonly projectLimits: LimitSource;
   readonly journal: Journal<Tx>;
   readonly staging: Staging;
   readonly uploads: Staging;
@@ -125,15 +123,13 @@ export async function openWholeService(options: OpenOptions): Promise<WholeServi
 }
 
 async function makeParts(configuration: Configuration, db: Kysely<Tables>, tools: ImageTools): Promise<RawParts> {
-  const limits = projectLimits(configuration.limits.projects);
-  const catalog = limitedCatalog(await openCatalog(db, Date.now), limits);
+  const catalog = await openCatalog(db, Date.now);
   const { instanceId } = catalog;
   const { freeSpaceMargin: marginBytes } = configuration;
   const stores = await openStores(configuration.stores, { instanceId, marginBytes });
   const hashing = hashThreads();
   return {
     catalog,
-    projectLimits: limits,
     journal: databaseJournal(db, Date.now),
     staging: openStaging({ workDir: configuration.workDir, instanceId, marginBytes, hashing }),
     uploads: openStaging({
@@ -173,6 +169,7 @@ function put(
   const parts: ImportParts<Tx> = { ...raw, settings: importSettings(configuration), now: Date.now, log };
   const flows = new Map([
     [IMPORT_FLOW, importFlow(parts, warnOnce(log))],
+    [COPY_FLOW, copyFlow(parts)],
     [CONVERSION_FLOW, conversionFlow(parts)],
     [LOCATION_FLOW, locationFlow(parts)],
   ]);

@@ -50,9 +50,16 @@ function callerOf(text: string): Caller {
   };
 }
 
-/** Serves a world; `options` as for `serveImages`. */
-export async function makeApiWorld(options: Partial<ServeOptions> = {}): Promise<ApiWorld> {
+/** How a world is served: as for `serveImages`, and what is made in it before. */
+export interface ApiWorldOptions extends Partial<ServeOptions> {
+  /** Gives further overrides of the configuration. */
+  readonly prepare?: (world: World) => Promise<Readonly<Record<string, string>>>;
+}
+
+/** Serves a world. */
+export async function makeApiWorld({ prepare, ...given }: ApiWorldOptions = {}): Promise<ApiWorld> {
   const world = await makeWorld(await memoryDirectory());
+  const options = { ...given, overrides: { ...given.overrides, ...(await prepare?.(world)) } };
   const serve = (): Promise<ImageServer> =>
     serveImages({ configFiles: [world.configFile], environment: {}, port: 0, version: '0', ...options });
   let server = await serve();

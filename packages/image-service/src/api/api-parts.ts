@@ -8,6 +8,7 @@ import type { ClaimedDigests } from '../import/location-flow.ts';
 import type { ImageStore } from '../store/store.ts';
 import type { CallWatch } from './calls.ts';
 import type { LookAtHealth } from './health.ts';
+import type { ImportCall } from './import-call.ts';
 
 /** What the API may be used for and up to where, as configured. */
 export interface ApiSettings {
@@ -75,20 +76,6 @@ export interface ImageDataRoads {
   inspect(image: ImageRecord): Promise<unknown>;
 }
 
-/** An import that a caller asks for. */
-export interface ImportCall {
-  readonly image: ImageRecord;
-  readonly method: 'glance-direct' | 'web-download';
-  /** For `web-download`. */
-  readonly uri: string | undefined;
-  /** Ids of stores; the default store when there are none. */
-  readonly stores: readonly string[];
-  readonly allStoresMustSucceed: boolean;
-  readonly asker: Asker;
-  /** What the task says it was asked for. */
-  readonly taskInput: TaskDocument;
-}
-
 /** Who asked for a task, and by which call. */
 export interface Asker {
   readonly owner: string | null;
@@ -130,8 +117,8 @@ export interface TaskProgress {
 
 /** Imports and their tasks. */
 export interface ImportRoads {
-  /** Throws what refuses the import before it begins. */
-  submit(call: ImportCall): Promise<TaskRecord>;
+  /** Undefined when there is nothing to do. Throws what refuses the import before it begins. */
+  submit(call: ImportCall): Promise<TaskRecord | undefined>;
   submitTask(call: ImportTaskCall): Promise<TaskRecord>;
   /** Throws what refuses the conversion before it begins. */
   convert(call: ConversionCall): Promise<TaskRecord>;

@@ -155,8 +155,8 @@ export const OPTIONS: Definitions<OptionValues> = {
     section: 'DEFAULT',
     name: 'enabled_import_methods',
     type: list,
-    default: '[glance-direct,web-download]',
-    help: 'The ways in which images can be imported: glance-direct (staged first), web-download (from a URL).',
+    default: '[glance-direct,web-download,copy-image]',
+    help: 'The ways in which images can be imported: glance-direct (staged first), web-download (from a URL),\ncopy-image (an active image into further stores), glance-download (from another image service).',
   },
   uploadStallTimeout: {
     section: 'diskmorph',

@@ -8,7 +8,7 @@ import { withProvenance } from './provenance.ts';
 import type { ImportParts, StageOf } from './stage-context.ts';
 import { stageName } from './stage-context.ts';
 import { allForms, describedForm, imageForm, locationsOf } from './forms.ts';
-import type { OtherForms, Verified } from './state.ts';
+import type { OtherForms, Stored, Verified } from './state.ts';
 import type { VerifyInput } from './verify.ts';
 
 /** Everything that the import has found out. */
@@ -78,7 +78,7 @@ function successMessage(input: ActivateInput): string {
 }
 
 /** What people are told of each store that could not be filled. */
-function storeFailures({ failed_stores: failed, store_failures: failures = [] }: ActivateInput): readonly string[] {
+export function storeFailures({ failed_stores: failed, store_failures: failures = [] }: Stored): readonly string[] {
   return failed.map((store) => {
     const failure = failures.find((each) => each.store === store);
     const reason = failure === undefined ? '' : `: ${failure.code}: ${failure.message}`;

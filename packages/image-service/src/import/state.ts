@@ -95,7 +95,8 @@ export type MadeForm = {
   readonly disk_format: string;
   readonly container_format: string;
   readonly size: number;
-  readonly virtual_size: number;
+  /** Null: no disk that a guest sees. */
+  readonly virtual_size: number | null;
   /** MD5. */
   readonly checksum: string;
   /** SHA-512. */

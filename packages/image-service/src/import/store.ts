@@ -19,8 +19,8 @@ import type { ImportInput, Stored } from './state.ts';
 /** All that is known when the result goes into a store. */
 export type StoreInput = ImportInput & FormsState & Stored;
 
-/** A store that does not answer is tried so often before the import goes on without it. */
-const PASSING_ATTEMPTS = 3;
+/** A store that does not answer is tried so often before an import goes on without it. */
+export const PASSING_ATTEMPTS = 3;
 
 /**
  * Puts the result into one store. When not all stores must succeed, a store that fails is recorded and the import goes
@@ -31,7 +31,6 @@ export function storeStep<T>(parts: ImportParts<T>, of: StageOf, storeId: string
     name: `${stageName('Store', of)}-${storeId}`,
     async execute(input, context) {
       try {
-        await promiseRoom(parts, input, storeId);
         const location = await putInto(storeOf(parts, storeId), of, { input, context });
         await noteStore(of, input.image_id, { store: storeId, failed: [] });
         return { ...storedSoFar(input), filled_stores: [...input.filled_stores, { store: storeId, location }] };
@@ -73,13 +72,6 @@ function storeOf<T>(parts: ImportParts<T>, storeId: string): ImageStore {
 /** No other store has the image, and none comes after this one. */
 function isLastHope(input: StoreInput, storeId: string): boolean {
   return input.filled_stores.length === 0 && input.stores.at(-1) === storeId;
-}
-
-/** Promises the image what this store and those that are filled already take. Throws `over_quota`. */
-async function promiseRoom<T>({ catalog }: ImportParts<T>, input: StoreInput, storeId: string): Promise<void> {
-  const stores = [...input.filled_stores.map(({ store }) => store), storeId];
-  const bytes = stores.reduce((sum, store) => sum + formFor(input, store).size, 0);
-  await catalog.reservations.promise(input.image_id, { kind: 'storedBytes', atLeast: bytes, wished: bytes });
 }
 
 interface Put {
