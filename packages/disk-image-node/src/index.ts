@@ -34,6 +34,8 @@ export { reserveSpace } from './reserve-space.ts';
 export type { Durability } from './work-directory.ts';
 export type { WrittenFile } from './written-file.ts';
 export type { UnwrapProgress } from './spool-stream.ts';
+export type { UnwrittenFile, UnwrittenFilePlan, UnwrittenFileRequest } from './unwritten-file.ts';
+export { openUnwrittenFile } from './unwritten-file.ts';
 export type { UnwrappedImage, UnwrapRequest } from './unwrap-image.ts';
 export { DEFAULT_WRAPPER_DEPTH, unwrapImage } from './unwrap-image.ts';
 export { nodeWrapperPorts } from './wrapper-ports.ts';

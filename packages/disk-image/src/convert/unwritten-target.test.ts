@@ -131,6 +131,23 @@ describe.each(titled)('%s %s', (_name, _options, format, options) => {
   });
 });
 
+test('a raw disk needs no reading before it is read', async () => {
+  const format = findFormat('raw');
+  if (format === undefined) throw new Error('raw is known');
+  const guest = sampleGuest();
+  const disk = await rawDisk(guest);
+  let reads = 0;
+  const source: DiskImage = {
+    ...disk,
+    read: (...range) => {
+      reads++;
+      return disk.read(...range);
+    },
+  };
+  const { plan, bytes } = await planned(source, { target: format, options: {}, tables: sparseMemory() });
+  expect([reads, plan.contentId, bytes.size]).toEqual([0, undefined, guest.length]);
+});
+
 test.each(['monolithicFlat', 'twoGbMaxExtentSparse'])('a target of several files is refused: %s', async (subformat) => {
   const format = findFormat('vmdk');
   if (format === undefined) throw new Error('vmdk is known');

@@ -35,8 +35,8 @@ export interface UnwrittenTarget {
   readonly layout: TargetLayout;
   /** Bytes of its one file. */
   readonly sizeBytes: number;
-  /** Of the guest bytes. */
-  readonly contentId: string;
+  /** Of the guest bytes; undefined when they did not have to be read. */
+  readonly contentId: string | undefined;
   /** `encoded`: units are stored otherwise than the guest sees them, so that reading encodes them again. */
   readonly units: 'verbatim' | 'encoded';
 }
@@ -54,10 +54,37 @@ export interface TargetPieces {
 }
 
 /**
- * Reads the whole disk and finds out where every byte of the target would lie: a conversion whose guest bytes go
- * nowhere. `tables` and `runs` hold then what reading needs. Throws as a conversion does, and `unsupported` for a target of several files.
+ * Finds out where every byte of the target would lie: a conversion whose guest bytes go nowhere. The whole disk is read,
+ * unless nothing in the target but its guest bytes depends on them, as in a raw disk. `tables` and `runs` hold then what
+ * reading needs. Throws as a conversion does, and `unsupported` for a target of several files.
  */
 export async function planUnwrittenTarget(request: UnwrittenTargetRequest): Promise<UnwrittenTarget> {
+  const { target, codecs, tables, runs } = request;
+  const layout = contentFreeLayout(request);
+  if (layout === undefined) return planByReading(request);
+  refuseSeveralFiles(layout);
+  const ends = layout.files.map((file) => file.hostOffset);
+  await target.writer?.finish({ layout, sinks: [tables], runs: runs.read(), ends, codecs });
+  return { layout, sizeBytes: tables.size, contentId: undefined, units: 'verbatim' };
+}
+
+/** The layout, when it is the same whatever the guest bytes are. */
+function contentFreeLayout({ source, target, options, fileName }: UnwrittenTargetRequest): TargetLayout | undefined {
+  const layoutOf = (seed: number): TargetLayout | undefined =>
+    target.writer?.layout({
+      virtualSize: source.virtualSize,
+      options,
+      fileName,
+      seed: new Uint8Array(SEED_BYTES).fill(seed),
+    });
+  const [first, second] = [layoutOf(0), layoutOf(255)];
+  const isFree = JSON.stringify(first) === JSON.stringify(second);
+  return isFree && first?.files.every((file) => file.placement === 'fixed') === true ? first : undefined;
+}
+
+const SEED_BYTES = 16;
+
+async function planByReading(request: UnwrittenTargetRequest): Promise<UnwrittenTarget> {
   const { source, target: format, options, fileName, codecs, tables, runs } = request;
   const watched = {
     ...(request.signal === undefined ? {} : { signal: request.signal }),
