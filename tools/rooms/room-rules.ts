@@ -143,6 +143,14 @@ export const ROOMS: readonly Room[] = [
   })),
   { name: 'telemetry', path: `${SERVICE}/telemetry/`, mayImport: [], mustNotSay: ['image', 'catalog'] },
   { name: 'stores', path: `${SERVICE}/stores.ts`, mayImport: ['config', 'staging', 'store'], mustNotSay: [] },
+  {
+    name: 'residue',
+    path: `${SERVICE}/residue.ts`,
+    mayImport: ['catalog', 'flow', 'import', 'store'],
+    mustNotSay: ['http'],
+  },
+  { name: 'engine of the service', path: `${SERVICE}/run-engine.ts`, mayImport: ['everything'], mustNotSay: ['http'] },
+  { name: 'worker', path: `${SERVICE}/worker.ts`, mayImport: ['everything'], mustNotSay: ['http'] },
   { name: 'server', path: `${SERVICE}/server.ts`, mayImport: ['everything'], mustNotSay: [] },
   { name: 'roads of images', path: `${SERVICE}/image-roads.ts`, mayImport: ['everything'], mustNotSay: [] },
   {
@@ -196,7 +204,10 @@ export const ROOMS: readonly Room[] = [
     path: 'packages/cli/src/',
     mayImport: ['disk-image', 'disk-image-node'],
     mayImportFrom: [
-      { room: 'image-service', files: /(?:service|serve|token|config|import|images|metadefs|tasks|resume)[^/]*\.ts$/ },
+      {
+        room: 'image-service',
+        files: /(?:service|serve|worker-process|database|token|config|import|images|metadefs|tasks|resume)[^/]*\.ts$/,
+      },
     ],
     mustNotSay: ['catalog', 'image id'],
   },

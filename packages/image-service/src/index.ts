@@ -33,4 +33,6 @@ export { loadMetadefs } from './metadef-files.ts';
 export { StagingError } from './staging/errors.ts';
 export { StoreError } from './store/store.ts';
 export type { ImageServer, ServeOptions } from './server.ts';
+export type { Worker, WorkerOptions } from './worker.ts';
+export { openWorker } from './worker.ts';
 export { serveImages } from './server.ts';

@@ -1,8 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Kysely, Transaction } from 'kysely';
 import { openCatalog } from './catalog/database/catalog.ts';
-import type { ImageRecord } from './catalog/image.ts';
-import { FAILED_STORES_PROPERTY } from './catalog/image.ts';
+import { isPostgresOutage } from './catalog/database/postgres.ts';
+import { limitedCatalog } from './catalog/limited-catalog.ts';
+import type { LimitSource } from './catalog/quota.ts';
+import { projectLimits } from './catalog/quota.ts';
 import type { Catalog } from './catalog/repositories.ts';
 import type { Configuration } from './config/load.ts';
 import { ConfigurationError } from './config/problem.ts';
@@ -10,7 +11,6 @@ import { openConfiguration, targetOptionProblems, targetOptions } from './config
 import type { Tables } from './database.ts';
 import { openDatabase } from './database.ts';
 import { databaseJournal } from './flow/database-journal.ts';
-import { embeddedEngine } from './flow/embedded-engine.ts';
 import type { Engine } from './flow/engine.ts';
 import type { Journal } from './flow/journal.ts';
 import type { EngineLock } from './flow/lock.ts';
@@ -20,17 +20,19 @@ import type { Download, DownloadRules } from './staging/download.ts';
 import { webDownload } from './staging/download.ts';
 import { copyFlow } from './import/copy/flow.ts';
 import { COPY_FLOW } from './import/copy/submit.ts';
-import { describeFailure, isPassingFailure } from './import/failure.ts';
 import { IMPORT_FLOW, importFlow } from './import/flow.ts';
 import type { ImageTools } from './import/image-tools.ts';
 import { CONVERSION_FLOW, conversionFlow } from './import/in-place/flow.ts';
 import { LOCATION_FLOW, locationFlow } from './import/location-flow.ts';
+import { heldFlow } from './import/held-catalog.ts';
 import { nodeImageTools } from './import/node-image-tools.ts';
 import type { ImportParts, ImportSettings } from './import/stage-context.ts';
 import type { ImageService } from './import/service.ts';
 import { imageService } from './import/service.ts';
 import { hashThreads } from './staging/hash.ts';
 import type { Observer } from './observed.ts';
+import type { ProcessRole } from './run-engine.ts';
+import { runEngine } from './run-engine.ts';
 import { openStaging } from './staging/staging.ts';
 import type { Staging } from './staging/staging.ts';
 import type { ImageStore } from './store/store.ts';
@@ -41,6 +43,7 @@ type Tx = Transaction<Tables>;
 /** The parts as they are made, before they are put together. */
 export interface RawParts {
   readonly catalog: Catalog<Tx>;
+  readonly projectLimits: LimitSource;
   readonly journal: Journal<Tx>;
   readonly staging: Staging;
   readonly uploads: Staging;
@@ -68,16 +71,12 @@ export interface OpenOptions {
   readonly log?: (message: string, error?: unknown) => void;
   /** Sees what is done. */
   readonly observer?: Observer;
+  /** What this process does with tasks; it runs them when absent. */
+  readonly role?: ProcessRole;
   /** Lets tests put faults between the parts. */
   readonly intercept?: (parts: RawParts) => RawParts;
 }
 
-/** A step that took its process down so often is not begun again. */
-const MAX_ATTEMPTS = 10;
-const MAX_RETRIES = 4;
-const FIRST_RETRY_MS = 1000;
-const LONGEST_RETRY_MS = 30_000;
-const PROGRESS_INTERVAL_MS = 1000;
 const MS_PER_HOUR = 3_600_000;
 
 /**
@@ -115,7 +114,7 @@ export async function openWholeService(options: OpenOptions): Promise<WholeServi
       await parts.endHelpers();
       await db.destroy();
     };
-    return put(parts, configuration, { log, observer, closeDatabase });
+    return put(parts, configuration, { role: options.role ?? 'runs tasks', log, observer, closeDatabase });
   } catch (error) {
     await db.destroy();
     throw error;
@@ -123,13 +122,15 @@ export async function openWholeService(options: OpenOptions): Promise<WholeServi
 }
 
 async function makeParts(configuration: Configuration, db: Kysely<Tables>, tools: ImageTools): Promise<RawParts> {
-  const catalog = await openCatalog(db, Date.now);
+  const limits = projectLimits(configuration.limits.projects);
+  const catalog = limitedCatalog(await openCatalog(db, Date.now), limits);
   const { instanceId } = catalog;
   const { freeSpaceMargin: marginBytes } = configuration;
   const stores = await openStores(configuration.stores, { instanceId, marginBytes });
   const hashing = hashThreads();
   return {
     catalog,
+    projectLimits: limits,
     journal: databaseJournal(db, Date.now),
     staging: openStaging({ workDir: configuration.workDir, instanceId, marginBytes, hashing }),
     uploads: openStaging({
@@ -149,12 +150,11 @@ async function makeParts(configuration: Configuration, db: Kysely<Tables>, tools
 
 function lockPath(database: Configuration['database']): string {
   if (database.kind === 'sqlite') return `${database.path}.lock`;
-  throw new ConfigurationError([
-    { section: 'database', option: 'connection', message: 'PostgreSQL is not served by this version yet' },
-  ]);
+  throw new Error('assertion failed: only the file of an embedded database has a lock');
 }
 
 interface Surroundings {
+  readonly role: ProcessRole;
   readonly log: (message: string, error?: unknown) => void;
   readonly observer: Observer | undefined;
   readonly closeDatabase: () => Promise<void>;
@@ -163,41 +163,31 @@ interface Surroundings {
 function put(
   raw: RawParts,
   configuration: Configuration,
-  { log, observer, closeDatabase }: Surroundings,
+  { role, log, observer, closeDatabase }: Surroundings,
 ): WholeService {
   const { journal } = raw;
-  const parts: ImportParts<Tx> = { ...raw, settings: importSettings(configuration), now: Date.now, log };
+  const parts: ImportParts<Tx> = {
+    ...raw,
+    settings: importSettings(configuration),
+    isOutage: isPostgresOutage,
+    now: Date.now,
+    log,
+  };
+  const warnUnset = warnOnce(log);
   const flows = new Map([
-    [IMPORT_FLOW, importFlow(parts, warnOnce(log))],
-    [COPY_FLOW, copyFlow(parts)],
-    [CONVERSION_FLOW, conversionFlow(parts)],
-    [LOCATION_FLOW, locationFlow(parts)],
+    [IMPORT_FLOW, heldFlow(parts, (held) => importFlow(held, warnUnset))],
+    [COPY_FLOW, heldFlow(parts, copyFlow)],
+    [CONVERSION_FLOW, heldFlow(parts, conversionFlow)],
+    [LOCATION_FLOW, heldFlow(parts, locationFlow)],
   ]);
-  const engine: Engine<Tx> = embeddedEngine({
+  const engine = runEngine({
+    parts,
     journal,
     flows: observer?.flows(flows, parts) ?? flows,
     acquireLock: raw.acquireLock,
-    beforeResume: (unfinished) => clearResidue(parts, journal, unfinished),
-    describeFailure: (error) => {
-      const failure = describeFailure(error);
-      if (failure.code === 'internal') log('a task met an error that nobody foresaw', error);
-      return failure;
-    },
-    isPassing: isPassingFailure,
-    maxJobs: configuration.maxWorkers,
-    limits: {
-      maxAttempts: MAX_ATTEMPTS,
-      maxRetries: MAX_RETRIES,
-      retryDelayMs: (retry) => Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** (retry - 1)),
-      noProgressMs: configuration.noProgressTimeout * 1000,
-      progressIntervalMs: PROGRESS_INTERVAL_MS,
-    },
-    now: Date.now,
-    sleep: async (ms, signal) => {
-      // An interruption ends the wait; what follows looks at the signal itself.
-      await delay(ms, undefined, { signal }).catch(() => {});
-    },
-    onFault: (jobId, error) => log(`task ${jobId} cannot go on now`, error),
+    configuration,
+    role,
+    log,
   });
   const service = imageService({ parts, engine, journal, closeDatabase });
   return { service, parts, engine, journal, configuration };
@@ -233,39 +223,4 @@ function importSettings(configuration: Configuration): ImportSettings {
     defaultStore: configuration.defaultStore,
     taskTimeToLiveMs: configuration.taskTimeToLive * MS_PER_HOUR,
   };
-}
-
-/**
- * Removes what nobody will come back for: scratch of ended or unknown jobs, cut-off files in stores, blobs of imports
- * that failed, expired tasks. What cannot be removed is logged and left to the next start.
- */
-async function clearResidue(
-  parts: ImportParts<Tx>,
-  journal: Journal<Tx>,
-  unfinished: readonly string[],
-): Promise<void> {
-  const { staging, stores, catalog, log } = parts;
-  const attempt = async (work: () => Promise<void>): Promise<void> => {
-    await work().catch((error: unknown) => log(`residue could not be removed: ${describeFailure(error).message}`));
-  };
-  await attempt(async () => {
-    const residue = await staging.keepOnly(unfinished);
-    for (const name of residue) log(`removed the scratch directory of the ended task ${name}`);
-  });
-  const queued = await catalog.images.list({ status: 'queued' });
-  const failed = queued.filter((image) => image.properties[FAILED_STORES_PROPERTY] !== undefined);
-  const images = await Promise.all(unfinished.map(async (id) => (await catalog.tasks.get(id)).imageId ?? ''));
-  for (const store of stores.values()) {
-    if (store.readOnly) continue;
-    await attempt(() => store.clearLeftovers({ images }));
-    for (const image of failed) await attempt(() => removeBlobs(store, image));
-  }
-  await journal.forget(await catalog.tasks.removeExpired(parts.now()));
-}
-
-async function removeBlobs(store: ImageStore, image: ImageRecord): Promise<void> {
-  const kept = new Set(image.locations.map((place) => `${place.store} ${place.location}`));
-  for (const location of await store.blobsOf(image.id)) {
-    if (!kept.has(`${store.id} ${location}`)) await store.delete(location);
-  }
 }

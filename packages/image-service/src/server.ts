@@ -39,6 +39,8 @@ export interface ServeOptions extends OpenOptions {
 export interface ImageServer {
   /** `http://127.0.0.1:9292`. */
   readonly url: string;
+  /** Takes no more tasks, and returns when those that run here have ended or the signal fires. */
+  finishTasks(signal?: AbortSignal): Promise<void>;
   /** Lets calls under way end, as long as the configuration allows, pauses imports, closes everything. */
   close(): Promise<void>;
 }
@@ -67,7 +69,13 @@ async function serveWatched(
     watch.line(message, error);
     options.log?.(message, error);
   };
-  const whole = await openWholeService({ ...options, configuration, log, observer: observer(watch) });
+  const whole = await openWholeService({
+    ...options,
+    role: options.role ?? (configuration.sharedWork.runTasks ? 'runs tasks' : 'only asks'),
+    configuration,
+    log,
+    observer: observer(watch),
+  });
   const opened: { close(): Promise<unknown> }[] = [];
   try {
     const host = options.host ?? configuration.bindHost;
@@ -88,6 +96,7 @@ async function serveWatched(
     watch.log.info(`serving on ${url} as diskmorph ${options.version}`, { url });
     return {
       url,
+      finishTasks: (signal) => whole.engine.finish(signal),
       async close() {
         watch.log.info('stopping: calls under way may end, tasks are paused');
         await endCalls(app, stopWithinMs, log);
@@ -104,11 +113,17 @@ async function serveWatched(
   }
 }
 
-function watchOptions({ version, environment, logging }: ServeOptions): WatchOptions {
+/** How to open what watches a process. */
+export function watchOptions({
+  version,
+  environment,
+  logging,
+}: Pick<ServeOptions, 'version' | 'environment' | 'logging'>): WatchOptions {
   return { version, environment: environment ?? process.env, logging: logging ?? (() => {}) };
 }
 
-async function listenForWatchers(
+/** Serves the figures apart from the API. */
+export async function listenForWatchers(
   { host, port }: { readonly host: string; readonly port: number },
   { watch, health }: Pick<Surroundings, 'watch' | 'health'>,
 ): Promise<{ close(): Promise<unknown> }> {

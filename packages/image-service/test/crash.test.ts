@@ -3,8 +3,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openImageService } from '../src/main.ts';
 import type { Faults } from './faults.ts';
 import { faultyParts, gatedParts } from './faults.ts';
-import { doom } from './test-engine.ts';
-import type { Doom } from './test-engine.ts';
+import { doom } from './doom.ts';
+import type { Doom } from './doom.ts';
 import type { World } from './world.ts';
 import { diskBytes, makeWorld, memoryDirectory } from './world.ts';
 

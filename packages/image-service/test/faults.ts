@@ -1,8 +1,8 @@
 import { ImageError } from '@diskmorph/disk-image';
 import type { RawParts } from '../src/main.ts';
 import { StoreError } from '../src/store/store.ts';
-import { doomed } from './test-engine.ts';
-import type { Doom } from './test-engine.ts';
+import { doomed } from './doom.ts';
+import type { Doom } from './doom.ts';
 
 /** Where an import is made to fail, and which undoing is made to fail with it. */
 export interface Faults {

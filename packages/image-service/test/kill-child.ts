@@ -6,7 +6,7 @@ import type { RawParts } from '../src/main.ts';
 import { openImageService } from '../src/main.ts';
 import type { Faults } from './faults.ts';
 import { faultyParts, gatedParts } from './faults.ts';
-import { doom } from './test-engine.ts';
+import { doom } from './doom.ts';
 
 /** What the process is to do. */
 export interface ChildOrder {

@@ -3,8 +3,9 @@ import { FINAL_STATES } from './job.ts';
 import type { Journal } from './journal.ts';
 import type { FlowFactory } from './step.ts';
 import { linearFlow } from './step.ts';
-import type { Doom } from '../../test/test-engine.ts';
-import { doom, doomed, memoryJournal, testEngine } from '../../test/test-engine.ts';
+import type { Doom } from '../../test/doom.ts';
+import { doom, doomed } from '../../test/doom.ts';
+import { memoryJournal, testEngine } from '../../test/test-engine.ts';
 
 const STEPS = ['one', 'two', 'three'];
 

@@ -40,6 +40,8 @@ export interface ImportParts<Transaction = unknown> {
   readonly stores: ReadonlyMap<string, ImageStore>;
   readonly tools: ImageTools;
   readonly settings: ImportSettings;
+  /** Is it the database that cannot be reached now? Never when absent. */
+  readonly isOutage?: (error: unknown) => boolean;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** Warns operators. */

@@ -6,6 +6,7 @@ import {
   storeList,
 } from '../catalog/image.ts';
 import { changeImage } from '../catalog/repositories.ts';
+import { FlowError } from '../flow/failure.ts';
 import type { Step, StepContext } from '../flow/step.ts';
 import type { ImageStore } from '../store/store.ts';
 import { ImportError } from './errors.ts';
@@ -31,10 +32,12 @@ export function storeStep<T>(parts: ImportParts<T>, of: StageOf, storeId: string
     name: `${stageName('Store', of)}-${storeId}`,
     async execute(input, context) {
       try {
+        await promiseRoom(parts, input, storeId);
         const location = await putInto(storeOf(parts, storeId), of, { input, context });
-        await noteStore(of, input.image_id, { store: storeId, failed: [] });
+        await noteFilled(parts, of, { imageId: input.image_id, store: storeId, location, context });
         return { ...storedSoFar(input), filled_stores: [...input.filled_stores, { store: storeId, location }] };
       } catch (error) {
+        if (isLost(error) || parts.isOutage?.(error) === true) throw error;
         if (context.signal.aborted || input.all_stores_must_succeed || isLastHope(input, storeId)) throw error;
         if (isPassingFailure(error) && context.attempt < PASSING_ATTEMPTS) throw error;
         const { code, message } = describeFailure(error);
@@ -57,6 +60,32 @@ function storedSoFar({ filled_stores, failed_stores, store_failures = [] }: Stor
   return { filled_stores, failed_stores, store_failures };
 }
 
+/** The job is somebody else's. */
+function isLost(error: unknown): boolean {
+  return error instanceof FlowError && error.code === 'fenced';
+}
+
+interface Filled {
+  readonly imageId: string;
+  readonly store: string;
+  readonly location: string;
+  readonly context: StepContext;
+}
+
+/** Whoever has lost the job takes back what it has just stored: nobody else knows of it. */
+async function noteFilled<T>(
+  parts: ImportParts<T>,
+  of: StageOf,
+  { imageId, store, location, context }: Filled,
+): Promise<void> {
+  try {
+    await noteStore(of, imageId, { store, failed: [] });
+  } catch (error) {
+    if (isLost(error)) await tryToEmpty(context, async () => parts.stores.get(store)?.delete(location));
+    throw error;
+  }
+}
+
 /** A store that fails may not let itself be emptied either; what is left there is removed at a later start. */
 async function tryToEmpty({ warn }: StepContext, empty: () => Promise<void>): Promise<void> {
   await empty().catch((error: unknown) => warn(`It may have left something there: ${describeFailure(error).message}`));
@@ -74,6 +103,13 @@ function isLastHope(input: StoreInput, storeId: string): boolean {
   return input.filled_stores.length === 0 && input.stores.at(-1) === storeId;
 }
 
+/** Promises the image what this store and those that are filled already take. Throws `over_quota`. */
+async function promiseRoom<T>({ catalog }: ImportParts<T>, input: StoreInput, storeId: string): Promise<void> {
+  const stores = [...input.filled_stores.map(({ store }) => store), storeId];
+  const bytes = stores.reduce((sum, store) => sum + formFor(input, store).size, 0);
+  await catalog.reservations.promise(input.image_id, { kind: 'storedBytes', atLeast: bytes, wished: bytes });
+}
+
 interface Put {
   readonly input: StoreInput;
   readonly context: StepContext;
@@ -82,10 +118,12 @@ interface Put {
 async function putInto(store: ImageStore, of: StageOf, { input, context }: Put): Promise<string> {
   const { image_id: imageId } = input;
   const { file_path: path, size: sizeBytes } = formFor(input, store.id);
-  const { epoch, signal, report } = context;
+  const { epoch, attempt, signal, report } = context;
   await removeFrom(store, of, imageId);
   const onBytes = inPhase(`store ${store.id}`, report);
   const { location } = await store.put({ imageId, epoch }, { path, sizeBytes }, { signal, onBytes });
+  // An attempt before this one was cut off, perhaps in the middle of the same.
+  if (epoch > 1 || attempt > 1) await store.discardUnfinished(imageId);
   return location;
 }
 

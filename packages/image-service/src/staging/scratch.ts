@@ -24,8 +24,11 @@ export interface ScratchSpace {
   directory(jobId: string): Promise<string>;
   /** Removes the job's directory with all that is in it; missing means done. */
   remove(jobId: string): Promise<void>;
-  /** Removes the directories of all other jobs, and gives their names. */
-  keepOnly(jobIds: readonly string[]): Promise<readonly string[]>;
+  /**
+   * Removes the directories of those jobs that `choose` does not give back of all that have one, and gives their names. It
+   * is asked after the directories were looked at, so that one that is made meanwhile is not judged.
+   */
+  keepOnly(choose: (jobIds: readonly string[]) => Promise<readonly string[]>): Promise<readonly string[]>;
 }
 
 /** How often a directory is made anew when its parent, just emptied by another job, was removed in between. */
@@ -58,8 +61,10 @@ export function scratchSpace(workDir: string, instanceId: string, purpose?: 'upl
       await removeTree(pathInside(root, checkedId(jobId)));
       await removeRoot();
     },
-    async keepOnly(jobIds) {
-      const residue = (await namesIn(root)).filter((name) => !jobIds.includes(name));
+    async keepOnly(choose) {
+      const names = await namesIn(root);
+      const kept = names.length === 0 ? [] : await choose(names);
+      const residue = names.filter((name) => !kept.includes(name));
       for (const name of residue) await removeTree(pathInside(root, name));
       await removeRoot();
       return residue;

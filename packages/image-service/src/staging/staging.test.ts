@@ -99,7 +99,7 @@ describe('scratch directories', () => {
     await scratch.directory(JOB);
     await scratch.directory(OTHER);
     await mkdir(join(dir, `diskmorph-${OTHER}`, JOB), { recursive: true });
-    expect(await scratch.keepOnly([OTHER])).toEqual([JOB]);
+    expect(await scratch.keepOnly(async () => [OTHER])).toEqual([JOB]);
     expect((await readdir(dir, { recursive: true })).sort()).toEqual(
       [
         `diskmorph-${INSTANCE}`,
@@ -111,7 +111,7 @@ describe('scratch directories', () => {
   });
 
   test('of no job at all are none', async () => {
-    expect(await scratchSpace(dir, INSTANCE).keepOnly([])).toEqual([]);
+    expect(await scratchSpace(dir, INSTANCE).keepOnly(async () => [])).toEqual([]);
   });
 
   test('a symbolic link in place of a job is removed, not followed', async () => {

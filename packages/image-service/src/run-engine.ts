@@ -1,0 +1,142 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Transaction } from 'kysely';
+import { isPostgresOutage } from './catalog/database/postgres.ts';
+import type { Configuration } from './config/load.ts';
+import type { Tables } from './database.ts';
+import { distributedEngine } from './flow/distributed-engine.ts';
+import { embeddedEngine } from './flow/embedded-engine.ts';
+import type { EngineOptions } from './flow/engine-options.ts';
+import type { Engine } from './flow/engine.ts';
+import type { Journal } from './flow/journal.ts';
+import type { EngineLock } from './flow/lock.ts';
+import { pgBossQueue } from './flow/pg-boss-queue.ts';
+import type { FlowFactory } from './flow/step.ts';
+import { describeFailure, isPassingFailure } from './import/failure.ts';
+import type { ImportParts } from './import/stage-context.ts';
+import { clearResidue } from './residue.ts';
+
+type Tx = Transaction<Tables>;
+
+/** What this process does: it runs tasks, or serves those who ask for them. */
+export type ProcessRole = 'runs tasks' | 'only asks';
+
+/** What the engine of this process is made of. */
+export interface EngineParts {
+  readonly parts: ImportParts<Tx>;
+  readonly journal: Journal<Tx>;
+  readonly flows: ReadonlyMap<string, FlowFactory>;
+  readonly acquireLock: () => EngineLock;
+  readonly configuration: Configuration;
+  readonly role: ProcessRole;
+  /** Gets warnings for operators, and errors that nobody foresaw. */
+  readonly log: (message: string, error?: unknown) => void;
+}
+
+/** A step that took its process down so often is not begun again. */
+const MAX_ATTEMPTS = 10;
+const MAX_RETRIES = 4;
+const FIRST_RETRY_MS = 1000;
+const LONGEST_RETRY_MS = 30_000;
+const PROGRESS_INTERVAL_MS = 1000;
+/** Between two looks for what processes that died have left. */
+const RESIDUE_INTERVAL_MS = 10 * 60_000;
+
+/** The engine that the configuration's database asks for: one process on SQLite, any number on PostgreSQL. */
+export function runEngine(made: EngineParts): Engine<Tx> {
+  const { configuration, parts, journal } = made;
+  const options = engineOptions(made);
+  if (configuration.database.kind === 'sqlite') {
+    return embeddedEngine({
+      ...options,
+      acquireLock: made.acquireLock,
+      beforeResume: () => clearResidue(parts, journal, 'alone'),
+    });
+  }
+  return sharedEngine(made, options, configuration.database);
+}
+
+function sharedEngine(
+  { configuration, parts, journal, role }: EngineParts,
+  options: EngineOptions<Tx>,
+  database: Extract<Configuration['database'], { kind: 'postgres' }>,
+): Engine<Tx> {
+  const { nodeName: node, stagingScope } = configuration.sharedWork;
+  const { maxJobsPerGroup: maxPerGroup } = options;
+  const queue = pgBossQueue<Tables>({
+    ...database,
+    node,
+    role: role === 'runs tasks' ? 'takes' : 'only puts',
+    onFault: (error) => parts.log(`the queue of tasks met a fault that passes: ${messageOf(error)}`),
+    ...(maxPerGroup === undefined ? {} : { maxPerGroup }),
+  });
+  const engine = distributedEngine<Tx>({
+    ...options,
+    isOutage: isPostgresOutage,
+    queue,
+    node,
+    role: role === 'runs tasks' ? 'runs jobs' : 'only submits',
+    ...(stagingScope === 'node' ? { bindsToNode: true } : {}),
+  });
+  return role === 'runs tasks' ? clearingResidue(engine, () => clearResidue(parts, journal, 'beside others')) : engine;
+}
+
+/** The engine, with what dead processes left looked for from its start to its stop. */
+function clearingResidue(engine: Engine<Tx>, clear: () => Promise<void>): Engine<Tx> {
+  let timer: NodeJS.Timeout | undefined;
+  let last: Promise<void> = Promise.resolve();
+  const look = (): void => {
+    last = last.then(clear).catch(() => {});
+  };
+  return {
+    ...engine,
+    async start() {
+      await engine.start();
+      if (timer !== undefined) return;
+      look();
+      timer = setInterval(look, RESIDUE_INTERVAL_MS).unref();
+    },
+    async stop() {
+      clearInterval(timer);
+      timer = undefined;
+      await last;
+      await engine.stop();
+    },
+  };
+}
+
+function engineOptions({ journal, flows, configuration, log }: EngineParts): EngineOptions<Tx> {
+  const { maxWorkersPerProject } = configuration.sharedWork;
+  return {
+    journal,
+    flows,
+    describeFailure: (error) => {
+      const failure = describeFailure(error);
+      if (failure.code === 'internal') log('a task met an error that nobody foresaw', error);
+      return failure;
+    },
+    isPassing: isPassingFailure,
+    maxJobs: configuration.maxWorkers,
+    ...(maxWorkersPerProject === 0 ? {} : { maxJobsPerGroup: maxWorkersPerProject }),
+    limits: {
+      maxAttempts: MAX_ATTEMPTS,
+      maxRetries: MAX_RETRIES,
+      retryDelayMs: (retry) => Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** (retry - 1)),
+      noProgressMs: configuration.noProgressTimeout * 1000,
+      progressIntervalMs: PROGRESS_INTERVAL_MS,
+    },
+    now: Date.now,
+    sleep: async (ms, signal) => {
+      // An interruption ends the wait; what follows looks at the signal itself.
+      await delay(ms, undefined, { signal }).catch(() => {});
+    },
+    onFault: (jobId, error) =>
+      log(
+        jobId === '' ? `tasks cannot be looked at now: ${messageOf(error)}` : `task ${jobId} cannot go on now`,
+        error,
+      ),
+  };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
