@@ -191,11 +191,13 @@ function errorResponses(): Readonly<Record<string, DescribedResponse>> {
   const statuses = new Set([401, ...Object.values(OPERATIONS).flatMap(({ errors = [] }) => errors)]);
   const content = { ...contentOf(['application/json'], ref('error')), 'text/html': {} };
   return Object.fromEntries(
-    [...statuses].map((status) => [
-      status,
-      { description: ERROR_MEANINGS[status] ?? STATUS_CODES[status] ?? 'Error', headers: REQUEST_ID, content },
-    ]),
+    [...statuses].map((status) => [status, { description: errorMeaning(status), headers: REQUEST_ID, content }]),
   );
+}
+
+/** What an error of that status means here. */
+export function errorMeaning(status: number): string {
+  return ERROR_MEANINGS[status] ?? STATUS_CODES[status] ?? 'Error';
 }
 
 /** What the statuses mean here. JSON where Accept asks for it by name, else HTML. */

@@ -3,6 +3,7 @@ import { STATUS_CODES } from 'node:http';
 import type { JsonSchema } from '../image-schema.ts';
 import { isObject } from '../json-body.ts';
 import type { Content, DescribedOperation, DescribedResponse, OpenApiDocument } from './document.ts';
+import { errorMeaning } from './document.ts';
 import type { Html } from './html.ts';
 import { html } from './html.ts';
 import { PAGE_STYLE } from './page-style.ts';
@@ -14,6 +15,8 @@ export interface DocumentPage {
   readonly securityPolicy: string;
 }
 
+/** Not a part of the template: its digest is that of every character between the tags. */
+const STYLE: Html = { html: `<style>${PAGE_STYLE}</style>` };
 const STYLE_DIGEST = createHash('sha256').update(PAGE_STYLE).digest('base64');
 const SECURITY_POLICY = `default-src 'none'; style-src 'sha256-${STYLE_DIGEST}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
 
@@ -27,9 +30,7 @@ export function documentPage(document: OpenApiDocument): DocumentPage {
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <title>${title}</title>
-        <style>
-          ${{ html: PAGE_STYLE }}
-        </style>
+        ${STYLE}
       </head>
       <body>
         <nav aria-label="Contents">
@@ -40,7 +41,8 @@ export function documentPage(document: OpenApiDocument): DocumentPage {
           <p class="quiet">${description} Version ${version} of diskmorph.</p>
           <p>
             The same for programs: <a href="/openapi.json">openapi.json</a>. Who must say who they are sends a token as
-            <code>X-Auth-Token</code>. Errors are HTML, or JSON where <code>Accept: application/json</code> asks for it.
+            <code>X-Auth-Token</code>. Errors are HTML, or <a href="#schema-error">JSON</a> where
+            <code>Accept: application/json</code> asks for it.
           </p>
           ${sections.map(section)}
           <h2 id="schemas">Documents</h2>
@@ -132,7 +134,7 @@ function parameterRow(parameter: NonNullable<DescribedOperation['parameters']>[n
   const { name, description, schema } = parameter;
   return html`<tr>
     <th scope="row"><code>${name}</code></th>
-    <td class="quiet">in the ${parameter.in}</td>
+    <td class="quiet">${parameter.in}</td>
     <td>${description}${limitsText(schema)}</td>
   </tr>`;
 }
@@ -143,7 +145,7 @@ function responseRow([status, response]: readonly [string, DescribedResponse]): 
     return html`<tr>
       <th scope="row"><code>${status}</code></th>
       <td class="quiet">${title}</td>
-      <td><a href="#schema-error">error</a></td>
+      <td>${errorMeaning(Number(status))}</td>
     </tr>`;
   }
   const headers = Object.keys(response.headers ?? {}).filter((name) => name !== 'x-openstack-request-id');

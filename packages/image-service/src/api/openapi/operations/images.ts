@@ -8,11 +8,8 @@ const FLAG = { type: 'string', enum: ['true', 'false'] };
 const BYTES = { type: 'integer', minimum: 0 };
 
 const FILTERS: readonly Parameter[] = [
-  {
-    name: 'name',
-    says: 'Its name. As of all texts and numbers: in:a,"b, c", eq:, neq:, gt:, gte:, lt:, lte: before it',
-  },
-  { name: 'id', says: 'Its id; in:A,B for any of several' },
+  { name: 'name', says: 'Its name' },
+  { name: 'id', says: 'Its id' },
   { name: 'status', says: 'Its status' },
   { name: 'owner', says: 'The project that it belongs to' },
   {
@@ -63,7 +60,7 @@ const SORT: readonly Parameter[] = [
 export const IMAGE_OPERATIONS: Operations = {
   'GET /v2/images': {
     tag: 'Images',
-    says: 'Every other name is a property that must have that value.',
+    says: 'Texts and numbers may have eq:, neq:, gt:, gte:, lt:, lte: before them, and in: a list: in:a,"b, c". Every other name is a property that must have that value.',
     query: [...PAGE_QUERY, ...SORT, ...FILTERS],
     answers: { 200: json('A page of images', ref('images')) },
     errors: [400, 403],
