@@ -1,0 +1,117 @@
+/** Calls of the Images API, as cheap for the caller as can be: it shares the machine with what it measures. */
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
+import { Agent, request } from 'node:http';
+import { pipeline } from 'node:stream/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+
+const agent = new Agent({ keepAlive: true });
+const POLL_MS = 50;
+const IMPORT_LIMIT_MS = 30 * 60_000;
+
+interface Call {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string | number>>;
+  readonly body?: string;
+  /** A file that is sent. */
+  readonly file?: string;
+}
+
+async function begin(url: string, { method = 'GET', headers = {}, body, file }: Call): Promise<IncomingMessage> {
+  const call = request(url, { method, headers, agent });
+  const answered = once(call, 'response');
+  if (file === undefined) call.end(body);
+  else await pipeline(createReadStream(file, { highWaterMark: 2 ** 20 }), call);
+  const [answer] = await answered;
+  return answer as IncomingMessage;
+}
+
+async function textOf(answer: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of answer) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString();
+}
+
+async function demand(url: string, call: Call, wanted: number): Promise<string> {
+  const answer = await begin(url, call);
+  const text = await textOf(answer);
+  if (answer.statusCode !== wanted) {
+    throw new Error(`${call.method ?? 'GET'} ${url}: ${answer.statusCode} ${text.slice(0, 500)}`);
+  }
+  return text;
+}
+
+/** The status of a GET; 0 when nobody answers. */
+export async function statusOf(url: string): Promise<number> {
+  try {
+    const answer = await begin(url, {});
+    answer.resume();
+    await once(answer, 'end');
+    return answer.statusCode ?? 0;
+  } catch {
+    return 0;
+  }
+}
+
+/** Reads an answer of 200 to its end; gives its length. */
+export async function get(url: string): Promise<number> {
+  return (await demand(url, {}, 200)).length;
+}
+
+/** An image as the service shows it. */
+export async function showImage(service: string, id: string): Promise<Readonly<Record<string, unknown>>> {
+  return JSON.parse(await demand(`${service}/v2/images/${id}`, {}, 200));
+}
+
+/** Registers an image; gives its id. */
+export async function createImage(service: string, name: string, diskFormat: string): Promise<string> {
+  const body = JSON.stringify({ name, disk_format: diskFormat, container_format: 'bare', tags: ['bench'] });
+  const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
+  const document: { id: string } = JSON.parse(
+    await demand(`${service}/v2/images`, { method: 'POST', headers, body }, 201),
+  );
+  return document.id;
+}
+
+/** Sends a file to `file` or `stage` of an image. */
+export async function sendFile(
+  service: string,
+  id: string,
+  part: { to: 'file' | 'stage'; file: string },
+): Promise<void> {
+  const { size } = await stat(part.file);
+  const headers = { 'content-type': 'application/octet-stream', 'content-length': size };
+  await demand(`${service}/v2/images/${id}/${part.to}`, { method: 'PUT', headers, file: part.file }, 204);
+}
+
+/** Downloads the data of an image and throws it away; with `digest` its SHA-512 is what comes back. */
+export async function download(service: string, id: string, digest?: 'sha512'): Promise<string> {
+  const answer = await begin(`${service}/v2/images/${id}/file`, {});
+  if (answer.statusCode !== 200) throw new Error(`the download was answered with ${answer.statusCode}`);
+  const hash = digest === undefined ? undefined : createHash(digest);
+  for await (const chunk of answer) hash?.update(chunk as Buffer);
+  return hash?.digest('hex') ?? '';
+}
+
+/** Imports what was staged and waits until the image is active. Throws when it fails. */
+export async function importStaged(service: string, id: string): Promise<void> {
+  const body = JSON.stringify({ method: { name: 'glance-direct' } });
+  const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
+  await demand(`${service}/v2/images/${id}/import`, { method: 'POST', headers, body }, 202);
+  const began = performance.now();
+  while (true) {
+    const { status, os_glance_failed_import: failed } = await showImage(service, id);
+    if (status === 'active') return;
+    if (failed !== undefined && failed !== '') throw new Error(`${service}: the import failed`);
+    if (performance.now() - began > IMPORT_LIMIT_MS) throw new Error(`${service}: the import does not end`);
+    await delay(POLL_MS);
+  }
+}
+
+/** Deletes an image. */
+export async function deleteImage(service: string, id: string): Promise<void> {
+  await demand(`${service}/v2/images/${id}`, { method: 'DELETE' }, 204);
+}
