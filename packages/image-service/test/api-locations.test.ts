@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Answer, ApiWorld } from './api-world.ts';
 import { HEADER_AUTHENTICATION, makeApiWorld } from './api-world.ts';
 import type { WebFiles } from './web-files.ts';
@@ -32,6 +32,7 @@ async function serve(overrides: Readonly<Record<string, string>> = {}): Promise<
     overrides: {
       'DEFAULT.enabled_backends': 'a:file, b:file, web:http',
       'web.http_allowed_addresses': '127.0.0.1',
+      'diskmorph.replaced_data_grace': '0',
       ...overrides,
     },
   });
@@ -274,7 +275,7 @@ describe('PATCH of locations', () => {
     const remove = [{ op: 'remove', path: '/locations/1' }];
     expect((await patch(id, remove)).status).toBe(403);
     expect(urls(await patch(id, remove, 'ops:admin'))).toEqual([`${web.url}/disk`]);
-    expect(await world.files()).toEqual([]);
+    await vi.waitFor(async () => expect(await world.files()).toEqual([]), { timeout: 10_000 });
     expect((await patch(id, [{ op: 'remove', path: '/locations/0' }], 'ops:admin')).status).toBe(403);
   });
 
@@ -284,7 +285,7 @@ describe('PATCH of locations', () => {
     const operations = [{ op: 'replace', path: '/locations', value: [place('/disk')] }];
     expect((await patch(id, operations)).status).toBe(403);
     expect((await patch(id, operations, 'ops:admin')).status).toBe(200);
-    expect(await world.files()).toEqual([]);
+    await vi.waitFor(async () => expect(await world.files()).toEqual([]), { timeout: 10_000 });
   });
 
   test.each([
@@ -342,7 +343,9 @@ describe('DELETE /v2/stores/STORE/ID', () => {
     expect((await from('z')).status).toBe(404);
     expect((await from('web')).status).toBe(404);
     expect((await from('a')).status).toBe(204);
-    expect((await world.files()).map((name) => name.split('/')[0])).toEqual(['store-b']);
+    await vi.waitFor(async () => expect((await world.files()).map((name) => name.split('/')[0])).toEqual(['store-b']), {
+      timeout: 10_000,
+    });
     expect(await show(id)).toMatchObject({ stores: 'b', status: 'active' });
     expect((await from('b')).status).toBe(403);
     await world.call(`POST /v2/images/${id}/actions/deactivate`, { as: 'p:member' });

@@ -6,7 +6,6 @@ import { StagingError } from '../staging/errors.ts';
 import type { ImageStore } from '../store/store.ts';
 import { StoreError } from '../store/store.ts';
 import { ImportError } from './errors.ts';
-import { describeFailure } from './failure.ts';
 import type { DataParts } from './image-data.ts';
 import { inspectStored } from './image-data.ts';
 import { storedSource } from './stored-source.ts';
@@ -105,64 +104,56 @@ async function sizeAt(store: ImageStore, location: string): Promise<number> {
 }
 
 /**
- * Changes an image and its places: what it no longer names is written down in the same transaction, and its bytes are
- * removed afterwards, by the next start at the latest. `change` is asked again when somebody else saved in between.
+ * Changes an image and its places: what it no longer names is written down in the same transaction, and removed when nobody
+ * reads it any more. `change` is asked again when somebody else saved in between. Throws `conflict` for a place that is
+ * being removed.
  */
 export async function changePlaces(
-  parts: PlaceParts,
+  { catalog }: Pick<PlaceParts, 'catalog'>,
   imageId: string,
   change: (image: ImageRecord) => ImageChanges,
 ): Promise<ImageRecord> {
   for (let conflicts = 0; ; conflicts++) {
     try {
-      const { image, orphans } = await changeOnce(parts, imageId, change);
-      for (const orphan of orphans) await removeOrphan(parts, orphan);
-      return image;
+      return await catalog.transaction(async ({ images, blobRemovals }) => {
+        const before = await images.get(imageId);
+        const image = await images.save(before, change(before));
+        for (const place of without(before.locations, image.locations)) {
+          await blobRemovals.add({ imageId, store: place.store, location: place.location });
+        }
+        const added = without(image.locations, before.locations);
+        if (added.length > 0) refuseLeaving(added, await blobRemovals.list());
+        return image;
+      });
     } catch (error) {
       if (!(error instanceof CatalogError && error.code === 'conflict') || conflicts >= MAX_CONFLICTS) throw error;
     }
   }
 }
 
-async function changeOnce(
-  { catalog }: PlaceParts,
-  imageId: string,
-  change: (image: ImageRecord) => ImageChanges,
-): Promise<{ readonly image: ImageRecord; readonly orphans: readonly OrphanedBlob[] }> {
-  return catalog.transaction(async ({ images, blobRemovals }) => {
-    const before = await images.get(imageId);
-    const image = await images.save(before, change(before));
-    const kept = new Set(image.locations.map(({ store, location }) => `${store} ${location}`));
-    const orphans = before.locations
-      .filter(({ store, location }) => !kept.has(`${store} ${location}`))
-      .map(({ store, location }) => ({ imageId, store, location }));
-    for (const orphan of orphans) await blobRemovals.add(orphan);
-    return { image, orphans };
-  });
+/** The places that are not among the others. */
+function without(
+  places: readonly ImageLocation[],
+  others: readonly Pick<ImageLocation, 'store' | 'location'>[],
+): readonly ImageLocation[] {
+  const keys = new Set(others.map(({ store, location }) => `${store} ${location}`));
+  return places.filter(({ store, location }) => !keys.has(`${store} ${location}`));
 }
 
-async function removeOrphan({ catalog, stores, log }: PlaceParts, orphan: OrphanedBlob): Promise<void> {
-  const store = stores.get(orphan.store);
-  if (store === undefined) return;
-  try {
-    if (!store.readOnly) await store.delete(orphan.location);
-    await catalog.blobRemovals.done(orphan);
-  } catch (error) {
-    const { message } = describeFailure(error);
-    log(`image ${orphan.imageId}: its data could not be removed from store ${orphan.store} yet: ${message}`);
-  }
-}
-
-/** Removes bytes that images gave up before the process died. */
-export async function removeOrphans(parts: PlaceParts): Promise<void> {
-  for (const orphan of await parts.catalog.blobRemovals.list()) await removeOrphan(parts, orphan);
+function refuseLeaving(added: readonly ImageLocation[], leaving: readonly OrphanedBlob[]): void {
+  if (without(added, leaving).length === added.length) return;
+  throw new ImportError('conflict', 'What lies at that location is being removed');
 }
 
 /**
  * Takes the image out of one store. Throws `not_found` when it is not there, `last_location` when no other store has it
  * as its record describes it, `conflict` unless it is active and nothing is at work on it.
  */
-export function removeFromStore(parts: PlaceParts, imageId: string, storeId: string): Promise<ImageRecord> {
+export function removeFromStore(
+  parts: Pick<PlaceParts, 'catalog'>,
+  imageId: string,
+  storeId: string,
+): Promise<ImageRecord> {
   return changePlaces(parts, imageId, (image) => {
     const locations = image.locations.filter(({ store }) => store !== storeId);
     if (locations.length === image.locations.length) {

@@ -5,7 +5,6 @@ import type { Failure } from '../flow/failure.ts';
 import { changeImage } from '../catalog/repositories.ts';
 import type { DataParts } from './image-data.ts';
 import { queueAgain, stagedPath } from './image-data.ts';
-import { removeOrphans } from './image-places.ts';
 import { removeDeletedBlobs } from './removal.ts';
 
 const INTERRUPTED: Failure = {
@@ -41,7 +40,6 @@ export async function recoverImages(parts: DataParts): Promise<void> {
   }
   const importing = (await allOf(parts, 'importing')).filter(({ properties }) => IMPORT_TASK_PROPERTY in properties);
   await parts.uploads.keepOnly(async () => [...waiting, ...[...importing, ...converting].map((image) => image.id)]);
-  await removeOrphans(parts);
   for (const image of await allOf(parts, 'deleted')) {
     if (image.locations.length > 0) await removeDeletedBlobs(parts, image);
     // Its data was on its way when it was deleted, and may have arrived.
