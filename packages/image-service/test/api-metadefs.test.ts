@@ -1,4 +1,7 @@
 /** Metadata definitions over HTTP: who may do what, and what comes back. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ApiWorld } from './api-world.ts';
 import { HEADER_AUTHENTICATION, makeApiWorld } from './api-world.ts';
@@ -376,6 +379,37 @@ describe('who may do what', () => {
     for (const as of [OWNER, READER, NOBODY]) {
       expect(await status(`POST ${ROOT}`, as, { namespace: 'mine' }), as).toBe(403);
     }
+  });
+});
+
+describe('where a policy lets members write for their project', () => {
+  let own: ApiWorld;
+  beforeAll(async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'diskmorph-metadefs-'));
+    const policy = join(directory, 'policy.yaml');
+    await writeFile(policy, 'metadef_admin: "role:admin or (role:member and project_id:%(project_id)s)"');
+    own = await makeApiWorld({
+      authenticator: HEADER_AUTHENTICATION,
+      overrides: { 'oslo_policy.policy_file': policy },
+    });
+    await rm(directory, { recursive: true });
+    await own.call(`POST ${ROOT}`, { as: ADMIN, body: { namespace: 'theirs', visibility: 'public', owner: 'p2' } });
+  });
+  afterAll(() => own.remove());
+
+  test.each([
+    ['add one', 'POST ', { namespace: 'mine', tags: [{ name: 't' }] }, 201],
+    ['add one for another project', 'POST ', { namespace: 'gift', owner: 'p2' }, 403],
+    ['change their own', 'PUT /mine', { namespace: 'mine', display_name: 'Mine' }, 200],
+    ['give it away', 'PUT /mine', { namespace: 'mine', owner: 'p2' }, 403],
+    ['take that of another project', 'PUT /theirs', { namespace: 'theirs', owner: 'p1' }, 403],
+    ['add to that of another project', 'POST /theirs/tags/x', undefined, 403],
+    ['add to their own', 'POST /mine/tags/x', undefined, 201],
+    ['delete their own', 'DELETE /mine', undefined, 204],
+  ])('they may or may not %s', async (_what, line, body, expected) => {
+    const [method, part] = line.split(' ');
+    const more = body === undefined ? {} : { body };
+    expect((await own.call(`${method} ${ROOT}${part}`, { as: OWNER, ...more })).status).toBe(expected);
   });
 });
 

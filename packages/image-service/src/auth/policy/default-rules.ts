@@ -80,27 +80,40 @@ const OWN: readonly Row[] = [
   ['cancel_import', ADMIN_OR_MEMBER, 'cancel a running import'],
 ];
 
+/** What a namespace of metadata definitions holds: in rules, and in words. */
+const METADEF_PARTS: readonly (readonly [name: string, one: string])[] = [
+  ['namespace', 'a namespace'],
+  ['object', 'an object of a namespace'],
+  ['property', 'a property of a namespace'],
+  ['tag', 'a tag of a namespace'],
+];
+
 const DEFINITIONS: readonly Row[] = [
   ['metadef_default', '', 'the rule of metadata definitions where everybody may'],
   ['metadef_admin', ADMIN, 'change metadata definitions'],
   ['get_metadef_namespaces', ADMIN_OR_READER, 'list namespaces'],
-  ...['namespace', 'object', 'objects', 'resource_type', 'property', 'properties', 'tag', 'tags'].map((what): Row => [
-    `get_metadef_${what}`,
+  ...METADEF_PARTS.map(([name, one]): Row => [`get_metadef_${name}`, ADMIN_OR_READER_OF_NAMESPACE, `see ${one}`]),
+  ...['objects', 'properties', 'tags'].map((many): Row => [
+    `get_metadef_${many}`,
     ADMIN_OR_READER_OF_NAMESPACE,
-    `see ${what.replace('_', ' ')} of a namespace`,
+    `list the ${many} of a namespace`,
   ]),
+  ['get_metadef_resource_type', ADMIN_OR_READER_OF_NAMESPACE, 'see the resource types of a namespace'],
   ['list_metadef_resource_types', ADMIN_OR_READER_OF_NAMESPACE, 'list resource types'],
-  ...['namespace', 'object', 'property', 'tag'].flatMap((what): Row[] => [
-    [`add_metadef_${what}`, 'rule:metadef_admin', `add a ${what}`],
-    [`modify_metadef_${what}`, 'rule:metadef_admin', `change a ${what}`],
+  ...METADEF_PARTS.flatMap(([name, one]): Row[] => [
+    [`add_metadef_${name}`, 'rule:metadef_admin', `add ${one}`],
+    [`modify_metadef_${name}`, 'rule:metadef_admin', `change ${one}`],
   ]),
-  ['add_metadef_tags', 'rule:metadef_admin', 'add many tags'],
-  ...['namespace', 'object', 'tag', 'tags'].map((what): Row => [
-    `delete_metadef_${what}`,
+  ['add_metadef_tags', 'rule:metadef_admin', 'add many tags to a namespace'],
+  ['delete_metadef_namespace', 'rule:metadef_admin', 'delete a namespace, or all objects or properties of it'],
+  ['delete_metadef_object', 'rule:metadef_admin', 'delete an object of a namespace'],
+  ['delete_metadef_tag', 'rule:metadef_admin', 'delete a tag of a namespace'],
+  [
+    'delete_metadef_tags',
     'rule:metadef_admin',
-    `delete ${what} of the definitions`,
-  ]),
-  ['remove_metadef_property', 'rule:metadef_admin', 'remove a property'],
+    'delete all tags of a namespace, together with delete_metadef_namespace',
+  ],
+  ['remove_metadef_property', 'rule:metadef_admin', 'delete a property of a namespace'],
   ['add_metadef_resource_type_association', 'rule:metadef_admin', 'bind a namespace to a resource type'],
   ['remove_metadef_resource_type_association', 'rule:metadef_admin', 'unbind a namespace from a resource type'],
 ];
