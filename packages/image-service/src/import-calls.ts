@@ -44,7 +44,13 @@ function pluginsFor(configuration: Configuration, { roles }: Asker): Pick<Wanted
   const { imageImportPlugins: plugins } = configuration;
   const injects =
     plugins.includes('inject_image_metadata') && !roles.some((role) => configuration.ignoreUserRoles.includes(role));
-  return { ...(injects ? { injected: Object.fromEntries(configuration.injectProperties) } : {}) };
+  const { decompression } = configuration.imports;
+  return {
+    ...(injects ? { injected: Object.fromEntries(configuration.injectProperties) } : {}),
+    ...(decompression === undefined
+      ? {}
+      : { decompress: { max_ratio: decompression.maxRatio, max_bytes: decompression.maxBytes } }),
+  };
 }
 
 /** Who asks, as tasks keep it. */

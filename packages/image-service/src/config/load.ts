@@ -12,6 +12,8 @@ import { parseIni } from './ini.ts';
 import type { OperatorConfiguration } from './operator-options.ts';
 import { OPERATOR_OPTIONS, readOperators } from './operator-options.ts';
 import type { LimitConfiguration } from './limit-options.ts';
+import type { ImportConfiguration } from './import-options.ts';
+import { IMPORT_OPTIONS, readImports } from './import-options.ts';
 import { LIMIT_OPTIONS, readLimits } from './limit-options.ts';
 import type { OptionDefinition, OptionValues } from './options.ts';
 import { OPTIONS } from './options.ts';
@@ -35,6 +37,8 @@ export interface Configuration extends OptionValues {
   readonly access: AccessConfiguration;
   /** What is shown of images, and how much of everything there may be. */
   readonly limits: LimitConfiguration;
+  /** Containers that images come in, and other image services. */
+  readonly imports: ImportConfiguration;
   /** Conversions outside of imports. */
   readonly conversions: ConversionConfiguration;
   /** How the service is watched and stopped. */
@@ -110,6 +114,7 @@ export function examineConfiguration(sources: ConfigurationSources): ExaminedCon
     ...Object.values(DATABASE_OPTIONS),
     ...Object.values(ACCESS_OPTIONS),
     ...Object.values(CONVERSION_OPTIONS),
+    ...Object.values(IMPORT_OPTIONS),
     ...Object.values(LIMIT_OPTIONS),
     ...Object.values(OPERATOR_OPTIONS),
   ]);
@@ -118,6 +123,7 @@ export function examineConfiguration(sources: ConfigurationSources): ExaminedCon
   const { database, sharedWork } = readDatabase(reader, values.stateDatabase);
   const { stores, defaultStore } = readStores(values, reader);
   const workDir = readWorkDir(values, reader);
+  const imports = readImports(reader, values);
   const limits = readLimits(reader);
   const conversions = readConversions(reader);
   const operators = readOperators(reader);
@@ -134,6 +140,7 @@ export function examineConfiguration(sources: ConfigurationSources): ExaminedCon
     database,
     sharedWork,
     access,
+    imports,
     limits,
     conversions,
     operators,

@@ -171,7 +171,7 @@ export const OPTIONS: Definitions<OptionValues> = {
     type: list,
     default: '',
     sample: '[image_conversion]',
-    help: 'What happens to images imported by POST /v2/images/ID/import: inject_image_metadata, image_conversion.',
+    help: 'What happens to images imported by POST /v2/images/ID/import: inject_image_metadata,\nimage_decompression, image_conversion, in this order.',
   },
   injectProperties: {
     section: 'inject_metadata_properties',

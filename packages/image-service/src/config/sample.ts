@@ -3,6 +3,7 @@ import { OPERATOR_OPTIONS } from './operator-options.ts';
 import type { OptionDefinition } from './options.ts';
 import { DATABASE_OPTIONS } from './database-options.ts';
 import { CONVERSION_OPTIONS } from './conversion-options.ts';
+import { IMPORT_OPTIONS } from './import-options.ts';
 import { LIMIT_OPTIONS } from './limit-options.ts';
 import { OPTIONS } from './options.ts';
 import { COMMON_STORE_OPTIONS, FILE_STORE_OPTIONS, HTTP_STORE_OPTIONS, S3_STORE_OPTIONS } from './store-options.ts';
@@ -15,6 +16,7 @@ export function sampleConfiguration(): string {
     ...Object.values(DATABASE_OPTIONS),
     ...Object.values(ACCESS_OPTIONS),
     ...Object.values(CONVERSION_OPTIONS),
+    ...Object.values(IMPORT_OPTIONS),
     ...Object.values(LIMIT_OPTIONS),
     ...Object.values(OPERATOR_OPTIONS),
     ...Object.values(COMMON_STORE_OPTIONS),

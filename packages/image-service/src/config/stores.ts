@@ -189,7 +189,8 @@ function readHttpStore(section: SectionReader, common: Common): HttpStoreSetting
   };
 }
 
-function isNetwork(text: string): boolean {
+/** True of an address and of a network such as `10.0.0.0/8`. */
+export function isNetwork(text: string): boolean {
   const [address = '', prefix, ...more] = text.split('/');
   const longest = { 4: 32, 6: 128 }[isIP(address)];
   if (longest === undefined || more.length > 0) return false;

@@ -3,6 +3,7 @@ import type { IniEntry } from './ini.ts';
 import { nearestName } from './nearest.ts';
 import { DATABASE_OPTIONS } from './database-options.ts';
 import { CONVERSION_OPTIONS } from './conversion-options.ts';
+import { IMPORT_OPTIONS } from './import-options.ts';
 import { LIMIT_OPTIONS } from './limit-options.ts';
 import { OPERATOR_OPTIONS } from './operator-options.ts';
 import { OPTIONS } from './options.ts';
@@ -42,6 +43,7 @@ function knownNames(stores: readonly StoreSettings[]): Map<string, readonly stri
     ...Object.values(DATABASE_OPTIONS),
     ...Object.values(ACCESS_OPTIONS),
     ...Object.values(CONVERSION_OPTIONS),
+    ...Object.values(IMPORT_OPTIONS),
     ...Object.values(LIMIT_OPTIONS),
     ...Object.values(OPERATOR_OPTIONS),
   ]) {

@@ -1,4 +1,3 @@
-import { receiveFile } from '../staging/incoming.ts';
 import { localPath } from '../staging/source-url.ts';
 import { reservedBytes } from './reserved-bytes.ts';
 import type { ImportParts } from './stage-context.ts';
@@ -37,6 +36,6 @@ export async function bringSource<T>(
   if (download.sizeBytes !== undefined) await staging.reserve(file.owner, download.sizeBytes);
   const expected = download.sizeBytes === undefined ? {} : { expectedBytes: download.sizeBytes };
   const reserved = { imageId: input.image_id, kind: 'stagedBytes', ...expected } as const;
-  const { sizeBytes } = await receiveFile(file.to, reservedBytes(parts.catalog, download.bytes, reserved));
+  const { sizeBytes } = await staging.receive(file.to, reservedBytes(parts.catalog, download.bytes, reserved));
   return { sizeBytes, ...(download.publicHost === undefined ? {} : { source_host: download.publicHost }) };
 }

@@ -4,7 +4,7 @@ import { copyBytes } from './copy.ts';
 import { StagingError, stagingFault } from './errors.ts';
 import type { Digests, HashName, HashThreads, HashWork } from './hash.ts';
 import type { HashedBytes } from './incoming.ts';
-import { hashedBytes } from './incoming.ts';
+import { hashedBytes, receiveFile } from './incoming.ts';
 import type { ScratchSpace } from './scratch.ts';
 import { checkedId, pathInside, scratchSpace } from './scratch.ts';
 import type { SpaceLedger } from './space.ts';
@@ -16,6 +16,8 @@ export interface Staging extends ScratchSpace, SpaceLedger {
   pathOf(jobId: string, fileName: string): Promise<string>;
   /** Copies a file in, flushed, its space promised to `owner` beforehand; see `copyBytes` and `SpaceLedger`. */
   bringIn(owner: string, copy: FileCopy): Promise<{ readonly sizeBytes: number }>;
+  /** Writes what comes into a file of the job; see `receiveFile`. */
+  receive(path: string, bytes: AsyncIterable<Uint8Array>): Promise<{ readonly sizeBytes: number }>;
   hash<Names extends HashName>(path: string, names: readonly Names[], work?: HashWork): Promise<Digests<Names>>;
   /** Lets bytes pass and has them hashed beside; see `hashedBytes`. */
   hashed<Names extends HashName>(bytes: AsyncIterable<Uint8Array>, names: readonly Names[]): HashedBytes<Names>;
@@ -50,6 +52,7 @@ export function openStaging(options: {
       if (source.size <= (copy.maxBytes ?? source.size)) await space.reserve(owner, source.size);
       return copyBytes(copy);
     },
+    receive: receiveFile,
     hash: (path, names, work) => options.hashing.file(path, names, work),
     hashed: (bytes, names) => hashedBytes(bytes, names, options.hashing),
     adopt: adoptFile,

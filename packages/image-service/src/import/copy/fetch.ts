@@ -2,7 +2,6 @@ import { ImageError } from '@diskmorph/disk-image';
 import type { ImageForm, ImageRecord } from '../../catalog/image.ts';
 import { IMPORT_TASK_PROPERTY } from '../../catalog/image.ts';
 import type { Step, StepContext } from '../../flow/step.ts';
-import { receiveFile } from '../../staging/incoming.ts';
 import { ImportError } from '../errors.ts';
 import type { ImportParts, StageOf } from '../stage-context.ts';
 import { inPhase, stageName } from '../stage-context.ts';
@@ -63,7 +62,7 @@ async function fetchForm<T>(parts: ImportParts<T>, { image, key, path, context }
     const onBytes = inPhase('stage', report);
     const stored = place.store.read(place.location, undefined, signal);
     const hashed = staging.hashed(stored, ['md5', 'sha512']);
-    const { sizeBytes } = await receiveFile(
+    const { sizeBytes } = await staging.receive(
       path,
       counted(hashed.bytes, (done) => onBytes(done, place.sizeBytes)),
     );
