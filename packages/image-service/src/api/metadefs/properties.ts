@@ -24,7 +24,7 @@ export function propertyRoutes(app: FastifyInstance, parts: ApiParts): void {
     const namespace = await namespaceFor(parts, request, 'get_metadef_properties');
     const oldestFirst = { sort: { field: 'createdAt', direction: 'asc' } } as const;
     const properties = await metadefs.entries({ namespace, kind }, oldestFirst);
-    return { properties: propertiesDocument(properties), schema: '/v2/schemas/metadefs/properties' };
+    return { properties: propertiesDocument(properties) };
   });
   app.post(ALL, { config: { summary: 'Add a property' } }, async (request, reply) => {
     const property = propertyOf(checkedBody(request, check, READ_ONLY));

@@ -24,7 +24,7 @@ function manyTags(app: FastifyInstance, parts: ApiParts): void {
   app.get(ALL, { config: { summary: 'List the tags of a namespace' } }, async (request) => {
     const key = { namespace: await namespaceFor(parts, request, 'get_metadef_tags'), kind: 'tag' } as const;
     const tags = await metadefs.entries(key, await entryQuery(metadefs, key, request.query as UrlQuery));
-    return { tags: tags.map(({ name }) => ({ name })), schema: '/v2/schemas/metadefs/tags' };
+    return { tags: tags.map(({ name }) => ({ name })) };
   });
   const summary = 'Put these tags in the place of all tags, or beside them';
   app.post(ALL, { config: { summary } }, async (request, reply) => {
