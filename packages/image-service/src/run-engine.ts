@@ -7,6 +7,7 @@ import { distributedEngine } from './flow/distributed-engine.ts';
 import { embeddedEngine } from './flow/embedded-engine.ts';
 import type { EngineOptions } from './flow/engine-options.ts';
 import type { Engine } from './flow/engine.ts';
+import { FlowError } from './flow/failure.ts';
 import type { Journal } from './flow/journal.ts';
 import type { EngineLock } from './flow/lock.ts';
 import { pgBossQueue } from './flow/pg-boss-queue.ts';
@@ -69,28 +70,52 @@ function sharedEngine(
     onFault: (error) => parts.log(`the queue of tasks met a fault that passes: ${messageOf(error)}`),
     ...(maxPerGroup === undefined ? {} : { maxPerGroup }),
   });
+  const residue = residueWatch(() => clearResidue(parts, journal, 'beside others'));
   const engine = distributedEngine<Tx>({
     ...options,
     isOutage: isPostgresOutage,
+    onFault(jobId, error) {
+      options.onFault(jobId, error);
+      // Whoever woke up after its job had ended elsewhere may have made its scratch directory anew.
+      if (error instanceof FlowError && error.code === 'fenced') residue.look();
+    },
     queue,
     node,
     role: role === 'runs tasks' ? 'runs jobs' : 'only submits',
     ...(stagingScope === 'node' ? { bindsToNode: true } : {}),
   });
-  return role === 'runs tasks' ? clearingResidue(engine, () => clearResidue(parts, journal, 'beside others')) : engine;
+  if (role !== 'runs tasks') return engine;
+  return {
+    ...engine,
+    async start() {
+      await engine.start();
+      residue.start();
+    },
+    async stop() {
+      await engine.stop();
+      await residue.stop();
+    },
+  };
 }
 
-/** The engine, with what dead processes left looked for from its start to its stop. */
-function clearingResidue(engine: Engine<Tx>, clear: () => Promise<void>): Engine<Tx> {
+interface ResidueWatch {
+  /** Looks now, and from now on again and again. */
+  start(): void;
+  look(): void;
+  /** Returns when no look is under way. */
+  stop(): Promise<void>;
+}
+
+/** Looks for what processes that died have left, one look at a time. */
+function residueWatch(clear: () => Promise<void>): ResidueWatch {
   let timer: NodeJS.Timeout | undefined;
   let last: Promise<void> = Promise.resolve();
   const look = (): void => {
     last = last.then(clear).catch(() => {});
   };
   return {
-    ...engine,
-    async start() {
-      await engine.start();
+    look,
+    start() {
       if (timer !== undefined) return;
       look();
       timer = setInterval(look, RESIDUE_INTERVAL_MS).unref();
@@ -99,7 +124,6 @@ function clearingResidue(engine: Engine<Tx>, clear: () => Promise<void>): Engine
       clearInterval(timer);
       timer = undefined;
       await last;
-      await engine.stop();
     },
   };
 }

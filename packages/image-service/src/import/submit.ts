@@ -78,7 +78,7 @@ export async function submitImport<T>(
       stores,
       all_stores_must_succeed: wanted.allStoresMustSucceed ?? true,
     };
-    await engine.submit({ id: task.id, flow: IMPORT_FLOW, input }, transaction);
+    await engine.submit({ id: task.id, flow: IMPORT_FLOW, input, ...groupOf(task) }, transaction);
     return task;
   });
 }
@@ -124,4 +124,9 @@ function refuseImage(settings: ImportSettings, image: ImageRecord, method: Impor
     const choices = settings.containerFormats.join(', ');
     throw new ImportError('invalid_value', `"${containerFormat}" is no container_format; choices: ${choices}`);
   }
+}
+
+/** Tasks of one project are one group. */
+export function groupOf({ owner }: Pick<TaskRecord, 'owner'>): { readonly group?: string } {
+  return owner === null ? {} : { group: owner };
 }

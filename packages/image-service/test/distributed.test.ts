@@ -1,0 +1,275 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import type { ServerResponse } from 'node:http';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, describe, expect, test } from 'vitest';
+import type { ImageService } from '../src/import/service.ts';
+import { HEADER_AUTHENTICATION } from './api-world.ts';
+import { testPostgres } from './databases.ts';
+import type { ImageServer } from '../src/server.ts';
+import { serveImages } from '../src/server.ts';
+import type { Faults } from './faults.ts';
+import type { WorkerOrder } from './service-child.ts';
+import type { WorkerProcess } from './workers.ts';
+import { startWorker } from './workers.ts';
+import type { World } from './world.ts';
+import { diskBytes, makeWorld } from './world.ts';
+
+const closing: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+});
+
+/** An installation on PostgreSQL, served by a process that runs nothing itself. */
+interface Installation {
+  readonly world: World;
+  readonly asker: ImageService;
+  readonly overrides: Readonly<Record<string, string>>;
+  worker(order?: Pick<WorkerOrder, 'faults' | 'fate'>): Promise<WorkerProcess>;
+}
+
+async function install(more: Readonly<Record<string, string>> = {}): Promise<Installation> {
+  const url = await (await testPostgres()).database();
+  const world = await makeWorld();
+  closing.push(() => world.remove());
+  await writeFile(world.path('disk.raw'), SOURCE);
+  const overrides = { 'database.connection': url, 'taskflow_executor.conversion_format': 'qcow2', ...more };
+  const asker = await world.open({ role: 'only asks', overrides });
+  return {
+    world,
+    asker,
+    overrides,
+    async worker(order = {}) {
+      const worker = await startWorker({ configFile: world.configFile, overrides, ...order });
+      closing.push(() => worker.end('SIGKILL'));
+      return worker;
+    },
+  };
+}
+
+const SOURCE = diskBytes();
+const WANTED = { diskFormat: 'raw', stores: ['a', 'b'] };
+
+/** What must hold when the import has ended, however many processes it took. */
+async function expectOrder({ world, asker }: Installation, { failing }: Faults = {}): Promise<void> {
+  const files: string[] = [];
+  const [task] = await asker.tasks();
+  const image = await asker.image(task?.imageId ?? '');
+  if (failing === undefined) {
+    expect([task?.status, task?.message, image.status]).toEqual(['success', '', 'active']);
+    const contents = await Promise.all(
+      image.locations.map(({ store, location }) => readFile(world.storePath(store, location))),
+    );
+    expect(contents.length).toBe(2);
+    expect(contents[0]?.equals(contents[1] ?? Buffer.alloc(0))).toBe(true);
+    files.push(...image.locations.map(({ store, location }) => `store-${store}/${location}`));
+  } else {
+    expect([task?.status, image.status]).toEqual(['failure', 'queued']);
+    expect(task?.message).toMatch(new RegExp(`^${failing} fails`));
+    expect(image.properties).not.toHaveProperty('os_glance_import_task');
+  }
+  expect(await world.files()).toEqual(files.sort());
+}
+
+describe('a worker dies by SIGKILL and another one brings its import to the end', () => {
+  test.each([
+    { name: 'in the stages before the store', operation: 25, faults: {} },
+    { name: 'while it puts the image into a store', operation: 80, faults: {} },
+    { name: 'while it undoes an import that failed', operation: 120, faults: { failing: 'store b' } as const },
+  ])('$name', async ({ operation, faults }) => {
+    const installation = await install();
+    const first = await installation.worker({ faults, fate: { signal: 'SIGKILL', operation } });
+    const ended = installation.asker.import(installation.world.path('disk.raw'), WANTED).catch(() => {});
+    expect(await first.ended).toBe('SIGKILL');
+    const second = await installation.worker({ faults });
+    await ended;
+    await expectOrder(installation, faults);
+    expect((await installation.asker.tasks())[0]?.job?.epoch).toBe(2);
+    await second.end('SIGTERM');
+  });
+});
+
+describe('a worker freezes, is replaced, and wakes up', () => {
+  test.each([{ operation: 25 }, { operation: 60 }, { operation: 100 }])(
+    'at operation $operation: it is refused every write, and nothing is left of it',
+    async ({ operation }) => {
+      const installation = await install();
+      const frozen = await installation.worker({ fate: { signal: 'SIGSTOP', operation } });
+      const ended = installation.asker.import(installation.world.path('disk.raw'), WANTED);
+      await stopped(frozen);
+      await installation.worker();
+      const { image, task } = await ended;
+      frozen.child.kill('SIGCONT');
+      await frozen.said(/"fenced"/);
+      expect(await frozen.end('SIGTERM')).toBe(0);
+      expect(await installation.asker.image(image.id)).toEqual(image);
+      expect(await installation.asker.task(task.id)).toEqual(task);
+      await expectOrder(installation);
+    },
+  );
+});
+
+/** Returns when the system says that the process is stopped. proc(5), /proc/PID/stat, field 3. */
+async function stopped({ child }: WorkerProcess): Promise<void> {
+  for (;;) {
+    const stat = await readFile(`/proc/${child.pid}/stat`, 'utf8');
+    if (/\) T /.test(stat)) return;
+    await new Promise(setImmediate);
+  }
+}
+
+/** A web server whose one file comes as far as it is let. */
+interface SlowFile {
+  readonly url: string;
+  /** Returns when somebody has asked for it and has half of it. */
+  asked(times: number): Promise<void>;
+  /** From now on all of it comes. */
+  release(): void;
+}
+
+async function slowFile(): Promise<SlowFile> {
+  const waiting: (() => void)[] = [];
+  let asked = 0;
+  let released = false;
+  const listeners = new Set<() => void>();
+  const server = createServer((_request, response: ServerResponse) => {
+    asked += 1;
+    for (const listener of listeners) listener();
+    response.writeHead(200, { 'content-length': SOURCE.length });
+    const finish = (): void => void response.end(SOURCE.subarray(SOURCE.length / 2));
+    response.write(SOURCE.subarray(0, SOURCE.length / 2));
+    if (released) finish();
+    else waiting.push(finish);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closing.push(async () => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/disk.raw`,
+    asked: (times) =>
+      new Promise((resolve) => {
+        const look = (): void => void (asked >= times && resolve());
+        listeners.add(look);
+        look();
+      }),
+    release() {
+      released = true;
+      for (const finish of waiting.splice(0)) finish();
+    },
+  };
+}
+
+describe('over the API of a process that runs nothing itself', () => {
+  interface Served extends Installation {
+    readonly api: ImageServer;
+    readonly file: SlowFile;
+    call(path: string, init?: RequestInit): Promise<Response>;
+    /** Asks for an import of the slow file and gives the path of its task. */
+    begin(): Promise<string>;
+    /** What the events of the task say, until its end. */
+    events(task: string): Promise<string>;
+  }
+
+  async function serve(more: Readonly<Record<string, string>> = {}): Promise<Served> {
+    const file = await slowFile();
+    const overrides = {
+      'import_filtering_opts.allowed_import_addresses': '127.0.0.1',
+      'import_filtering_opts.allowed_import_ports': new URL(file.url).port,
+      ...more,
+    };
+    const installation = await install(overrides);
+    const { world } = installation;
+    const api = await serveImages({
+      configFiles: [world.configFile],
+      environment: {},
+      overrides: { ...installation.overrides, 'diskmorph.run_tasks': 'false' },
+      authenticator: HEADER_AUTHENTICATION,
+      port: 0,
+      version: '0',
+    });
+    closing.push(() => api.close());
+    const call = (path: string, init: RequestInit = {}): Promise<Response> =>
+      fetch(`${api.url}${path}`, {
+        ...init,
+        headers: { ...init.headers, 'x-test-caller': 'project:admin' },
+      });
+    const post = (path: string, body: unknown): Promise<Response> =>
+      call(path, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+    return {
+      ...installation,
+      api,
+      file,
+      call,
+      async begin() {
+        const input = { import_from: file.url, import_from_format: 'raw', image_properties: { name: 'disk' } };
+        const answer = await post('/v2/tasks', { type: 'import', input });
+        expect(answer.status).toBe(201);
+        return answer.headers.get('location') ?? '';
+      },
+      events: async (task) => (await call(`${task}/events`)).text(),
+    };
+  }
+
+  test('progress comes from the worker, and a cancellation reaches it', async () => {
+    const served = await serve();
+    await served.worker();
+    const task = await served.begin();
+    await served.file.asked(1);
+    const events = served.events(task);
+    expect((await served.call(`${task}/actions/cancel`, { method: 'POST' })).status).toBe(202);
+    const told = await events;
+    expect(told).toMatch(/event: progress\ndata: {"phase":"stage"/);
+    expect(told).toMatch(/"error_code":"cancelled"/);
+    expect(await served.world.files()).toEqual([]);
+  });
+
+  test('a worker that is stopped hands its import over', async () => {
+    const served = await serve();
+    const first = await served.worker();
+    const task = await served.begin();
+    await served.file.asked(1);
+    const events = served.events(task);
+    await served.worker();
+    expect(await first.end('SIGTERM')).toBe(0);
+    served.file.release();
+    expect(await events).toMatch(/"status":"success"/);
+    const job = (await served.asker.tasks())[0]?.job;
+    expect([job?.epoch, job?.steps.map((step) => step.attempts)]).toEqual([2, expect.toSatisfy(allOnce)]);
+  });
+
+  test('a worker that is drained finishes its import, takes no other, and ends', async () => {
+    const served = await serve();
+    const worker = await served.worker();
+    await served.begin();
+    await served.file.asked(1);
+    worker.child.kill('SIGUSR1');
+    await served.begin();
+    served.file.release();
+    expect(await worker.ended).toBe(0);
+    const tasks = await served.asker.tasks();
+    expect(tasks.map((task) => task.status)).toEqual(['pending', 'success']);
+  });
+
+  test('no more imports of one project run at a time than allowed, over all workers', async () => {
+    const served = await serve({ 'diskmorph.max_workers_per_project': '1' });
+    await Promise.all([served.worker(), served.worker()]);
+    const tasks = [await served.begin(), await served.begin()];
+    await served.file.asked(1);
+    const events = tasks.map((task) => served.events(task));
+    // Several looks into the queue later it is still one.
+    await Promise.race([served.file.asked(2).then(() => expect.unreachable()), delay(3000)]);
+    served.file.release();
+    for (const told of await Promise.all(events)) expect(told).toMatch(/"status":"success"/);
+  });
+});
+
+function allOnce(attempts: readonly number[]): boolean {
+  return attempts.length > 3 && attempts.every((count) => count === 1);
+}
