@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { diskmorph, diskmorphJson } from './run-diskmorph.ts';
+import { diskmorph, diskmorphJson, startDiskmorph } from './run-diskmorph.ts';
 
 let dir: string;
 beforeEach(async () => {
@@ -46,6 +46,14 @@ test('one file, as JSON', async () => {
   expect(await diskmorphJson('metadefs', 'load', path, ...state)).toEqual([
     { path, namespace: 'One', outcome: 'added', message: null },
   ]);
+});
+
+test('without a path, what the configuration names', async () => {
+  await write('one.json', { namespace: 'One' });
+  const run = startDiskmorph(['metadefs', 'load', '--state-dir', join(dir, 'state')], {
+    env: { OS_DEFAULT__METADATA_SOURCE_PATH: dir },
+  });
+  expect(await run.finished).toMatchObject({ code: 0, out: 'added One\n' });
 });
 
 test('nothing to load is a failure', async () => {

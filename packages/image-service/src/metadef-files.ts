@@ -27,7 +27,7 @@ const DEFAULT_OWNER = 'admin';
 
 /**
  * Loads files of metadata definitions, each as a whole or not at all; of a directory, its `*.json` in the order of their
- * names. A file that cannot be loaded does not keep the others out. Throws what keeps the database from being opened.
+ * names; where no path is given, that of the configuration. A file that cannot be loaded does not keep the others out. Throws what keeps the database from being opened.
  */
 export async function loadMetadefs(
   options: OpenOptions,
@@ -38,7 +38,8 @@ export async function loadMetadefs(
   try {
     const { metadefs } = await openCatalog(database, Date.now);
     const loaded: LoadedMetadefs[] = [];
-    for (const path of paths) {
+    const given = paths.length === 0 ? [configuration.metadefs.sourcePath] : paths;
+    for (const path of given) {
       for (const file of await definitionFiles(path)) loaded.push(await loadFile(metadefs, file, mode));
     }
     return loaded;

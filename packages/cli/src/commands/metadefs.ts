@@ -14,8 +14,9 @@ export const metadefsCommand: Command = {
   name: 'metadefs',
   summary: 'Load files of metadata definitions, such as those that come with Glance, into the database (load).',
   operands: ['ACTION', 'PATH'],
+  optionalOperands: 1,
   notes: [
-    'PATH is a JSON file with one namespace, or a directory of such files. Each is loaded as a whole or not at all, also while the service runs.',
+    'PATH is a JSON file with one namespace, or a directory of such files; [DEFAULT] metadata_source_path when it is not given. Each is loaded as a whole or not at all, also while the service runs.',
     'A namespace that is there already is left as it is, unless an option says otherwise.',
   ],
   options: [
@@ -26,7 +27,10 @@ export const metadefsCommand: Command = {
     JSON_OPTION,
   ],
   examples: [
-    { says: 'those of Glance, where its package put them', line: 'diskmorph metadefs load /etc/glance/metadefs' },
+    {
+      says: 'those of Glance, where its Debian package puts them',
+      line: 'diskmorph metadefs load /usr/share/glance-common/metadefs',
+    },
     { says: 'newer ones', line: 'diskmorph metadefs load --merge --prefer-new ./metadefs' },
   ],
   exitCodes: [
@@ -38,12 +42,12 @@ export const metadefsCommand: Command = {
 
 async function runMetadefs(given: GivenArguments, context: CommandContext): Promise<number> {
   const { terminal } = context;
-  const [action = '', path = ''] = given.operands;
+  const [action = '', ...paths] = given.operands;
   if (action !== 'load') throw new UsageError(`"${action}" is not load`);
   const mode = loadMode(given);
-  const loaded = await tellingFailures(() => loadMetadefs(serviceOptions(given, context), { paths: [path], mode }));
+  const loaded = await tellingFailures(() => loadMetadefs(serviceOptions(given, context), { paths, mode }));
   if (given.has('json')) await terminal.json(loaded);
-  else await tell(loaded, path, terminal);
+  else await tell(loaded, terminal);
   return loaded.length > 0 && loaded.every(({ outcome }) => outcome !== 'failed') ? EXIT.ok : EXIT.bad;
 }
 
@@ -56,9 +60,9 @@ function loadMode(given: GivenArguments): LoadMode {
   return preferNew ? 'prefer-new' : overwrite ? 'overwrite' : 'merge';
 }
 
-async function tell(loaded: readonly LoadedMetadefs[], path: string, terminal: Terminal): Promise<void> {
+async function tell(loaded: readonly LoadedMetadefs[], terminal: Terminal): Promise<void> {
   const { noteStyle } = terminal;
-  if (loaded.length === 0) terminal.note(`${noteStyle.red('problem:')} no *.json in ${plainText(path)}\n`);
+  if (loaded.length === 0) terminal.note(`${noteStyle.red('problem:')} there is no file *.json\n`);
   for (const file of loaded) {
     if (file.outcome !== 'failed') await terminal.out(`${file.outcome} ${plainText(file.namespace ?? '')}\n`);
     else terminal.note(`${noteStyle.red('failed:')} ${plainText(`${file.path}: ${file.message ?? ''}`)}\n`);

@@ -15,6 +15,8 @@ import type { LimitConfiguration } from './limit-options.ts';
 import type { ImportConfiguration } from './import-options.ts';
 import { IMPORT_OPTIONS, readImports } from './import-options.ts';
 import { LIMIT_OPTIONS, readLimits } from './limit-options.ts';
+import type { MetadefConfiguration } from './metadef-options.ts';
+import { METADEF_OPTIONS, readMetadefs } from './metadef-options.ts';
 import type { OptionDefinition, OptionValues } from './options.ts';
 import { OPTIONS } from './options.ts';
 import type { ConfigurationProblem } from './problem.ts';
@@ -37,6 +39,8 @@ export interface Configuration extends OptionValues {
   readonly access: AccessConfiguration;
   /** What is shown of images, and how much of everything there may be. */
   readonly limits: LimitConfiguration;
+  /** Where metadata definitions come from. */
+  readonly metadefs: MetadefConfiguration;
   /** Containers that images come in, and other image services. */
   readonly imports: ImportConfiguration;
   /** Conversions outside of imports. */
@@ -116,6 +120,7 @@ export function examineConfiguration(sources: ConfigurationSources): ExaminedCon
     ...Object.values(CONVERSION_OPTIONS),
     ...Object.values(IMPORT_OPTIONS),
     ...Object.values(LIMIT_OPTIONS),
+    ...Object.values(METADEF_OPTIONS),
     ...Object.values(OPERATOR_OPTIONS),
   ]);
   reader.problems.push(...files.flatMap((file) => file.problems));
@@ -125,6 +130,7 @@ export function examineConfiguration(sources: ConfigurationSources): ExaminedCon
   const workDir = readWorkDir(values, reader);
   const imports = readImports(reader, values);
   const limits = readLimits(reader);
+  const metadefs = readMetadefs(reader);
   const conversions = readConversions(reader);
   const operators = readOperators(reader);
   const access = readAccess(
@@ -142,6 +148,7 @@ export function examineConfiguration(sources: ConfigurationSources): ExaminedCon
     access,
     imports,
     limits,
+    metadefs,
     conversions,
     operators,
     secrets: reader.secrets,

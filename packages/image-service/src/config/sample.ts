@@ -5,6 +5,7 @@ import { DATABASE_OPTIONS } from './database-options.ts';
 import { CONVERSION_OPTIONS } from './conversion-options.ts';
 import { IMPORT_OPTIONS } from './import-options.ts';
 import { LIMIT_OPTIONS } from './limit-options.ts';
+import { METADEF_OPTIONS } from './metadef-options.ts';
 import { OPTIONS } from './options.ts';
 import { COMMON_STORE_OPTIONS, FILE_STORE_OPTIONS, HTTP_STORE_OPTIONS, S3_STORE_OPTIONS } from './store-options.ts';
 import { environmentName } from './value-source.ts';
@@ -18,6 +19,7 @@ export function sampleConfiguration(): string {
     ...Object.values(CONVERSION_OPTIONS),
     ...Object.values(IMPORT_OPTIONS),
     ...Object.values(LIMIT_OPTIONS),
+    ...Object.values(METADEF_OPTIONS),
     ...Object.values(OPERATOR_OPTIONS),
     ...Object.values(COMMON_STORE_OPTIONS),
     ...Object.values(FILE_STORE_OPTIONS),

@@ -6,6 +6,7 @@ import { CONVERSION_OPTIONS } from './conversion-options.ts';
 import { IMPORT_OPTIONS } from './import-options.ts';
 import { LIMIT_OPTIONS } from './limit-options.ts';
 import { OPERATOR_OPTIONS } from './operator-options.ts';
+import { METADEF_OPTIONS } from './metadef-options.ts';
 import { OPTIONS } from './options.ts';
 import { STORE_OPTIONS_OF } from './store-options.ts';
 import type { StoreSettings } from './store-settings.ts';
@@ -45,6 +46,7 @@ function knownNames(stores: readonly StoreSettings[]): Map<string, readonly stri
     ...Object.values(CONVERSION_OPTIONS),
     ...Object.values(IMPORT_OPTIONS),
     ...Object.values(LIMIT_OPTIONS),
+    ...Object.values(METADEF_OPTIONS),
     ...Object.values(OPERATOR_OPTIONS),
   ]) {
     add(option.section, option.name);
