@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import type { ByteSource, DiskImage, TargetPieces } from '@diskmorph/disk-image';
+import type { ByteSource, DiskImage, ProgressListener, TargetPieces } from '@diskmorph/disk-image';
 import { denyReferences, ImageError, planUnwrittenTarget, unwrittenTarget } from '@diskmorph/disk-image';
 import { requireFormat } from './image-file.ts';
 import { packError, unpackError } from './lane-message.ts';
@@ -95,10 +95,12 @@ function openSource(): Promise<DiskImage> {
   return format.open(source, { codecs, references: denyReferences });
 }
 
+function onProgress({ bytesDone, bytesTotal }: Parameters<ProgressListener>[0]): void {
+  send({ kind: 'progress', bytesDone, bytesTotal });
+}
+
 async function plan(pieces: TargetPieces): Promise<PlannedFile> {
   const { options, fileName } = work.target;
-  const onProgress = ({ bytesDone, bytesTotal }: { readonly bytesDone: number; readonly bytesTotal: number }): void =>
-    send({ kind: 'progress', bytesDone, bytesTotal });
   const target = await planUnwrittenTarget({ ...pieces, options, fileName, onProgress });
   await pieces.runs.flush();
   return { target, runCount: pieces.runs.count };

@@ -8,6 +8,7 @@ import type {
   PlaceRoads,
   TaskProgress,
 } from './api/api-parts.ts';
+import type { Access } from './auth/access.ts';
 import type { JobProgress } from './flow/progress.ts';
 import { askerOf, submitCall } from './import-calls.ts';
 import type { IncomingData } from './import/image-data.ts';
@@ -18,7 +19,8 @@ import { recoverImages } from './import/recovery.ts';
 import { removeImage } from './import/removal.ts';
 import { stageOf } from './import/service.ts';
 import { submitImport } from './import/submit.ts';
-import { openGuestBytes } from './import/guest-bytes.ts';
+import type { ConvertedDownloads } from './import/converted/converted-downloads.ts';
+import { convertedDownloads } from './import/converted/converted-downloads.ts';
 import type { HeldBlobs } from './import/held-blobs.ts';
 import { heldBlobs, heldPlace } from './import/held-blobs.ts';
 import { submitConversion } from './import/in-place/submit.ts';
@@ -39,25 +41,29 @@ export interface ImageRoads {
   recover(): Promise<void>;
   /** Removes bytes that images gave up, from now until the returned function is called. */
   startRemoval(): () => Promise<void>;
+  /** Forgets what was remembered for callers. */
+  close(): Promise<void>;
 }
 
 /** The roads of one service. */
-export function imageRoads(whole: WholeService): ImageRoads {
+export function imageRoads(whole: WholeService, access: Pick<Access, 'endpoints'>): ImageRoads {
   const { parts } = whole;
   const { catalog, now, log } = parts;
   const held = heldBlobs({ holds: catalog.blobHolds, now, log });
+  const converted = downloadsOf(whole, held);
   const removal = {
     ...parts,
     discardStaged: (imageId: string) => parts.uploads.remove(imageId),
     cancelTask: (taskId: string) => whole.engine.cancel(taskId),
   };
   return {
-    data: dataRoads(whole, held),
-    imports: importRoads(whole),
+    data: dataRoads(whole, { held, converted }),
+    imports: importRoads(whole, access),
     places: placeRoads(whole),
     removal: { remove: (imageId) => removeImage(removal, imageId) },
     recover: () => recoverImages(parts),
     startRemoval: () => orphanRemoval(orphanParts(whole, held)),
+    close: () => converted.close(),
   };
 }
 
@@ -67,7 +73,25 @@ function orphanParts({ parts, configuration }: WholeService, held: HeldBlobs): O
   return { blobRemovals: catalog.blobRemovals, holds: catalog.blobHolds, held, stores, graceMs, now, log };
 }
 
-function dataRoads(whole: WholeService, held: HeldBlobs): ImageDataRoads {
+function downloadsOf({ parts, configuration }: WholeService, held: HeldBlobs): ConvertedDownloads {
+  const { stores, tools, log } = parts;
+  const { maxConvertedDownloads: most, downloadPlanLifetime } = configuration.conversions;
+  return convertedDownloads({
+    stores,
+    tools,
+    held,
+    directory: configuration.workDir,
+    most,
+    planLifetimeMs: downloadPlanLifetime * 1000,
+    stallMs: configuration.uploadStallTimeout * 1000,
+    log,
+  });
+}
+
+function dataRoads(
+  whole: WholeService,
+  { held, converted }: { readonly held: HeldBlobs; readonly converted: ConvertedDownloads },
+): ImageDataRoads {
   const { parts: data, configuration } = whole;
   const limits = { maxBytes: configuration.imageSizeCap, stallMs: configuration.uploadStallTimeout * 1000 };
   const limited = ({ expectedBytes, ...rest }: DataInCall): IncomingData => ({
@@ -78,7 +102,7 @@ function dataRoads(whole: WholeService, held: HeldBlobs): ImageDataRoads {
     upload: (incoming) => upload(whole, limited(incoming), incoming.asker),
     stage: (incoming) => stageData(data, limited(incoming)),
     open: async (image) => heldPlace(held, await openStoredPlace(data.stores, image)),
-    openAsRaw: (image) => openGuestBytes(data, image),
+    openConverted: (image, wanted, signal) => converted.open(image, wanted, signal),
     inspect: (image) => inspectImage(data, image),
   };
 }
@@ -104,10 +128,10 @@ function placeRoads({ parts, engine, configuration }: WholeService): PlaceRoads 
   };
 }
 
-function importRoads(whole: WholeService): ImportRoads {
+function importRoads(whole: WholeService, access: Pick<Access, 'endpoints'>): ImportRoads {
   const { parts, engine, journal } = whole;
   return {
-    submit: (call) => submitCall(whole, call),
+    submit: (call) => submitCall(whole, access, call),
     submitTask: ({ uri, image, asker, taskInput }) => {
       parts.download.check(uri);
       return submitImport(parts, engine, {

@@ -83,7 +83,8 @@ async function serveWatched(
     opened.push(access);
     const exposed = access.asks === 'everybody' ? undefined : openAddressProblem(configuration, host);
     if (exposed !== undefined && options.unauthenticated !== 'allow') throw new ConfigurationError([exposed]);
-    const roads = imageRoads(whole);
+    const roads = imageRoads(whole, access);
+    opened.push(roads);
     const health = healthOf({ ...whole.parts, configuration, now: () => performance.now() });
     watch.figures.look(() => gaugesOf({ ...whole.parts, configuration, now: () => performance.now() }, whole.journal));
     const app = apiServer(apiParts(whole, { options, access, roads, watch, health }));

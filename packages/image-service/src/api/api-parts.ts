@@ -62,6 +62,17 @@ export interface OpenedData {
   read(range?: { readonly offset: number; readonly length: number }): AsyncIterable<Uint8Array>;
 }
 
+/** Data on its way out that is made as it goes; it is read once, or closed. */
+export interface ConvertedData extends OpenedData {
+  /** MD5 of all of it, in hex; null where it is not known. */
+  readonly checksum: string | null;
+  /** Changes when the bytes do; null where nobody can tell. */
+  readonly tag: string | null;
+  /** Milliseconds after which a caller that takes nothing is given up. */
+  readonly stallMs: number;
+  close(): Promise<void>;
+}
+
 /** Moves the data of images. */
 export interface ImageDataRoads {
   /** Ends with the image `active`, or fails with it as before. */
@@ -70,8 +81,12 @@ export interface ImageDataRoads {
   stage(data: DataInCall): Promise<void>;
   /** The data of an image; undefined when it has none. Throws when no store gives it. */
   open(image: ImageRecord): Promise<OpenedData | undefined>;
-  /** The disk in that data, as raw bytes. */
-  openAsRaw(image: ImageRecord): Promise<OpenedData | undefined>;
+  /** The image in another format; undefined when it has no data. Throws what refuses it. */
+  openConverted(
+    image: ImageRecord,
+    wanted: { readonly format: string; readonly options: Readonly<Record<string, string>> },
+    signal: AbortSignal,
+  ): Promise<ConvertedData | undefined>;
   /** What the data of an image is and whether it would be let in; undefined when it has none. Changes nothing. */
   inspect(image: ImageRecord): Promise<unknown>;
 }

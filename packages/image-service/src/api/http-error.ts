@@ -50,6 +50,7 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   unauthenticated: 401,
   identity_unavailable: 503,
   unavailable: 503,
+  busy: 503,
   missing: 404,
   read_only: 409,
   // What makes an image unusable, where somebody asks for its content.

@@ -2,13 +2,12 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Readable } from 'node:stream';
 import type { ImageRecord } from '../catalog/image.ts';
 import type { ApiParts, DataInCall } from './api-parts.ts';
-import type { ByteRange } from './byte-range.ts';
-import { parseRange } from './byte-range.ts';
+import { sendConverted } from './converted-download.ts';
 import { badRequest, HttpError } from './http-error.ts';
 import { imageFor } from './image-access.ts';
 import { askerOf } from './import.ts';
 import type { UrlQuery } from './page.ts';
-import { singleValue } from './page.ts';
+import { sendData } from './send-data.ts';
 
 const OCTETS = 'application/octet-stream';
 /** The largest body; the configured cap on images is checked while bytes come. */
@@ -69,32 +68,9 @@ async function download(parts: ApiParts, request: FastifyRequest, reply: Fastify
   if (image.status === 'deactivated' && !request.caller.isAdmin) {
     throw new HttpError(403, 'The requested image has been deactivated. Image data download is forbidden.');
   }
-  const format = singleValue(request.query as UrlQuery, 'format');
-  if (format !== undefined && format !== 'raw')
-    throw badRequest('Data can be had as it is stored, or with ?format=raw');
-  const stored = format === undefined || image.diskFormat === format;
-  const data = await (stored ? parts.data.open(image) : parts.data.openAsRaw(image));
+  if ('format' in (request.query as UrlQuery)) return sendConverted(parts, image, { request, reply });
+  const data = await parts.data.open(image);
   if (data === undefined) return reply.code(204).send();
-  const range = rangeOf(request, data.sizeBytes);
-  reply.header('accept-ranges', 'bytes').type(OCTETS);
-  const checksum = stored ? image.checksum : null;
-  if (image.checksum !== null) reply.header('etag', `"${image.checksum}${stored ? '' : `-${format}`}"`);
-  if (range === undefined) {
-    if (checksum !== null) reply.header('content-md5', checksum);
-    return reply.header('content-length', data.sizeBytes).send(Readable.from(data.read()));
-  }
-  const last = range.offset + range.length - 1;
-  return reply
-    .code(206)
-    .header('content-range', `bytes ${range.offset}-${last}/${data.sizeBytes}`)
-    .header('content-length', range.length)
-    .send(Readable.from(data.read(range)));
-}
-
-function rangeOf(request: FastifyRequest, sizeBytes: number): ByteRange | undefined {
-  const range = parseRange(request.headers.range, sizeBytes);
-  if (range !== 'unsatisfiable') return range;
-  throw new HttpError(416, `The range ${request.headers.range ?? ''} lies outside of the ${sizeBytes} bytes`, {
-    headers: { 'content-range': `bytes */${sizeBytes}` },
-  });
+  const { checksum } = image;
+  return sendData({ request, reply }, data, { checksum, tag: checksum });
 }

@@ -6,6 +6,7 @@
  * - `not_convertible`: there is no reader for the declared format, or none for what it is.
  * - `invalid_value`: a name or an option that is not known here.
  * - `conflict`: the image is not in the state that an import needs.
+ * - `busy`: as much of this as may be done at the same time is being done.
  * - `last_location`: no other store has the image.
  * - `hash_mismatch`: the data has another digest than was said.
  * - `gone`: the image was deleted, or taken by somebody else, while its data came.
@@ -16,6 +17,7 @@ export type ImportErrorCode =
   | 'not_convertible'
   | 'invalid_value'
   | 'conflict'
+  | 'busy'
   | 'last_location'
   | 'hash_mismatch'
   | 'gone';

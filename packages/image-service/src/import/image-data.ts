@@ -95,7 +95,8 @@ async function fill(parts: DataParts, { image, store, data, placed }: Filling): 
   });
 }
 
-function announced({ expectedBytes, maxBytes }: IncomingLimits): { readonly expectedBytes?: number } {
+/** How many bytes the sender says there are, unless they are too many. */
+export function announced({ expectedBytes, maxBytes }: IncomingLimits): { readonly expectedBytes?: number } {
   // What is too large is refused as that.
   return expectedBytes === undefined || expectedBytes > maxBytes ? {} : { expectedBytes };
 }

@@ -1,4 +1,5 @@
-import type { ByteSource, DiskImage, Verdict } from '@diskmorph/disk-image';
+import type { ByteSource, Verdict } from '@diskmorph/disk-image';
+import type { openUnwrittenFile } from '@diskmorph/disk-image-node';
 
 /** An image file and the format it is read as; never guessed from its content. */
 export interface ImageFile {
@@ -67,8 +68,8 @@ export interface ImageTools {
     to: string,
     options: { readonly entry: string | null; readonly maxBytes: number; readonly maxRatio?: number } & ToolWork,
   ): Promise<{ readonly sizeBytes: number }>;
-  /** Opens the disk in these bytes, which are read as `format`; closing it closes them. No other file is opened. */
-  openSource(source: ByteSource, format: string): Promise<DiskImage>;
+  /** The image in these bytes in another format, read by a thread of its own and never written. */
+  readonly openInFormat: typeof openUnwrittenFile;
   /** Reads tables and writes nothing. */
   forecast(conversion: ToolConversion, work: ToolWork): Promise<ConversionForecast>;
   /**

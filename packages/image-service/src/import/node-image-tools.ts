@@ -1,11 +1,12 @@
 import type { ProgressListener } from '@diskmorph/disk-image';
-import { denyReferences, formats, ImageError, inspect } from '@diskmorph/disk-image';
+import { formats, ImageError, inspect } from '@diskmorph/disk-image';
 import {
   convertFile,
   extractImage,
   inspectFile,
   inspectPacked,
   nodeCodecs,
+  openUnwrittenFile,
   packedAs,
   planFileConversion,
   requireFormat,
@@ -29,11 +30,7 @@ export function nodeImageTools(threads: number | undefined): ImageTools {
         ...(declared === undefined ? {} : { declared }),
         ...(signal === undefined ? {} : { signal }),
       }),
-    async openSource(source, name) {
-      const format = requireFormat(name);
-      if (format.open === undefined) throw new ImageError('unsupported', `${name} images cannot be read`);
-      return format.open(source, { codecs: nodeCodecs(), references: denyReferences });
-    },
+    openInFormat: openUnwrittenFile,
     inspectSource: (source, { declared, maxVirtualSize }) =>
       inspect(source, {
         codecs: nodeCodecs(),

@@ -1,19 +1,22 @@
 import { randomUUID } from 'node:crypto';
 import type { ImageRecord } from '../catalog/image.ts';
-import { IMPORT_TASK_PROPERTY } from '../catalog/image.ts';
 import { changeImage } from '../catalog/repositories.ts';
 import type { NewTask, TaskRecord } from '../catalog/task.ts';
 import type { Engine } from '../flow/engine.ts';
 import { limitedBytes, receiveFile } from '../staging/incoming.ts';
+import { describeFailure } from './failure.ts';
 import { readerOf } from './format-table.ts';
 import type { IncomingData } from './image-data.ts';
 import {
+  announced,
+  queueAgain,
   refuseUnlessDescribed,
   refuseUnlessQueued,
   stagedPath,
   WRAPPING_CONTAINERS,
   writableStore,
 } from './image-data.ts';
+import { reservedBytes } from './reserved-bytes.ts';
 import type { ImportParts } from './stage-context.ts';
 import { submitImport } from './submit.ts';
 
@@ -84,7 +87,7 @@ export async function uploadConverted<T>(
       asker,
     });
   } catch (error) {
-    await takeBack(parts, imageId);
+    await takeBack(parts, imageId, error);
     throw error;
   }
   await engine.wait(task.id);
@@ -96,26 +99,29 @@ export async function uploadConverted<T>(
 }
 
 /** Writes what comes into the staging area; gives its path. */
-async function keep<T>({ uploads }: ImportParts<T>, { imageId, bytes, limits }: IncomingData): Promise<string> {
+async function keep<T>(
+  { uploads, catalog }: ImportParts<T>,
+  { imageId, bytes, limits }: IncomingData,
+): Promise<string> {
   try {
     const { expectedBytes, maxBytes } = limits;
     if (expectedBytes !== undefined && expectedBytes <= maxBytes) await uploads.reserve(imageId, expectedBytes);
     const path = await stagedPath(uploads, imageId);
-    await receiveFile(path, limitedBytes(bytes, limits));
+    const reserved = { imageId, kind: 'stagedBytes', ...announced(limits) } as const;
+    await receiveFile(path, reservedBytes(catalog, limitedBytes(bytes, limits), reserved));
     return path;
   } finally {
     uploads.release(imageId);
   }
 }
 
-async function takeBack<T>({ uploads, catalog, log }: ImportParts<T>, imageId: string): Promise<void> {
+async function takeBack<T>(parts: ImportParts<T>, imageId: string, error: unknown): Promise<void> {
+  const { uploads, log } = parts;
   try {
     await uploads.remove(imageId);
-    await changeImage(catalog.images, imageId, ({ status, properties }) =>
-      status === 'saving' && !(IMPORT_TASK_PROPERTY in properties) ? { status: 'queued' } : undefined,
-    );
-  } catch (error) {
+    await queueAgain(parts, imageId, { from: 'saving', why: describeFailure(error) });
+  } catch (fault) {
     // The next start finds the image still `saving` and does the same.
-    log(`image ${imageId}: what its failed upload left could not be removed: ${String(error)}`);
+    log(`image ${imageId}: what its failed upload left could not be removed: ${String(fault)}`);
   }
 }

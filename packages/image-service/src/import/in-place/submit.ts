@@ -1,4 +1,3 @@
-import { ImageError } from '@diskmorph/disk-image';
 import type { ImageLocation, ImageRecord } from '../../catalog/image.ts';
 import { IMPORT_TASK_PROPERTY } from '../../catalog/image.ts';
 import type { CatalogInTransaction } from '../../catalog/repositories.ts';
@@ -10,6 +9,7 @@ import { ImportError } from '../errors.ts';
 import { WRAPPING_CONTAINERS } from '../image-data.ts';
 import { diskFormatOf, readerNamed } from '../format-table.ts';
 import type { ImportParts } from '../stage-context.ts';
+import { chosenWriter } from '../target-choice.ts';
 import { CONVERSION_FLOW, CONVERSION_TASK } from './flow.ts';
 import type { ConversionInput } from './state.ts';
 import { placeName } from './state.ts';
@@ -71,26 +71,16 @@ interface Target {
 }
 
 function checkedTarget<T>({ tools, settings }: ImportParts<T>, wanted: WantedConversion): Target {
-  const format = readerNamed(wanted.format);
-  if (format === undefined || !settings.diskFormats.includes(diskFormatOf(format))) {
-    throw new ImportError('invalid_value', `"${wanted.format}" is no format that images can be converted to`);
+  const options = wanted.options ?? settings.targetOptions[readerNamed(wanted.format) ?? ''] ?? {};
+  const format = chosenWriter(tools, { format: wanted.format, options });
+  if (!settings.diskFormats.includes(diskFormatOf(format))) {
+    throw new ImportError('invalid_value', `"${wanted.format}" is no disk_format of this service`);
   }
   const container = wanted.containerFormat ?? 'bare';
   if (!settings.containerFormats.includes(container)) {
     throw new ImportError('invalid_value', `"${container}" is no container_format of this service`);
   }
-  const options = wanted.options ?? settings.targetOptions[format] ?? {};
-  checkOptions(() => tools.checkOptions(format, options));
   return { format, options };
-}
-
-/** Whatever is wrong with options is the caller's to put right. */
-export function checkOptions(check: () => void): void {
-  try {
-    check();
-  } catch (error) {
-    throw error instanceof ImageError ? new ImportError('invalid_value', error.message) : error;
-  }
 }
 
 function refuseImage({ id, status, properties, locations, containerFormat }: ImageRecord): void {

@@ -1,5 +1,6 @@
-import type { ImageLocation, ImageRecord } from '../../catalog/image.ts';
+import type { ImageRecord } from '../../catalog/image.ts';
 import { IMPORT_TASK_PROPERTY } from '../../catalog/image.ts';
+import type { BlobPlace } from '../../catalog/repositories.ts';
 import type { Step } from '../../flow/step.ts';
 import { ImportError } from '../errors.ts';
 import { diskFormatOf } from '../format-table.ts';
@@ -71,10 +72,7 @@ function propertiesAfter(image: ImageRecord, input: SwitchInput): Readonly<Recor
 }
 
 /** The bytes that can go; what lies in a store that is only read belongs to somebody else. */
-function givenUp<T>(
-  { stores }: ImportParts<T>,
-  { locations }: ImageRecord,
-): readonly Pick<ImageLocation, 'store' | 'location'>[] {
+function givenUp<T>({ stores }: ImportParts<T>, { locations }: ImageRecord): readonly BlobPlace[] {
   return locations
     .filter(({ store }) => stores.get(store)?.readOnly !== true)
     .map(({ store, location }) => ({ store, location }));
