@@ -162,6 +162,12 @@ export const ROOMS: readonly Room[] = [
   { name: 'entry of the service', path: `${SERVICE}/index.ts`, mayImport: ['everything'], mustNotSay: [] },
   { name: 'flow', path: `${SERVICE}/flow/`, mayImport: [], mustNotSay: ['image', 'format', 'store'] },
   { name: 'net', path: `${SERVICE}/net/`, mayImport: [], mustNotSay: ['image', 'flow', 'store'] },
+  {
+    name: 'remotes',
+    path: `${SERVICE}/remotes/`,
+    mayImport: ['net', 'staging'],
+    mustNotSay: ['flow', 'catalog', 'cluster'],
+  },
   ...['staging', 'store'].map((name): Room => ({
     name,
     path: `${SERVICE}/${name}/`,
@@ -187,7 +193,7 @@ export const ROOMS: readonly Room[] = [
   {
     name: 'import',
     path: `${SERVICE}/import/`,
-    mayImport: ['flow', 'catalog', 'staging', 'store', 'disk-image', 'disk-image-node'],
+    mayImport: ['flow', 'catalog', 'staging', 'store', 'remotes', 'disk-image', 'disk-image-node'],
     mustNotSay: ['request', 'status code'],
     stringsMustNotHold: [HEADER_NAMES],
   },
@@ -206,7 +212,7 @@ export const ROOMS: readonly Room[] = [
     mayImportFrom: [
       {
         room: 'image-service',
-        files: /(?:service|serve|worker-process|database|token|config|import|images|metadefs|tasks|resume)[^/]*\.ts$/,
+        files: /(?:service|serve|worker|database|token|config|import|images|metadefs|tasks|resume)[^/]*\.ts$/,
       },
     ],
     mustNotSay: ['catalog', 'image id'],

@@ -48,6 +48,16 @@ export const commandGroups: readonly { readonly title: string; readonly commands
         load: async () => (await import('./commands/serve.ts')).serveCommand,
       },
       {
+        name: 'worker',
+        summary: 'Run the tasks of a service that is spread over several processes',
+        load: async () => (await import('./commands/worker.ts')).workerCommand,
+      },
+      {
+        name: 'database',
+        summary: 'Look at the tables of the service, or bring them up to date',
+        load: async () => (await import('./commands/database.ts')).databaseCommand,
+      },
+      {
         name: 'config',
         summary: 'Check the configuration of the service, or print a sample',
         load: async () => (await import('./commands/config.ts')).configCommand,

@@ -1,7 +1,7 @@
 import type { Dialect } from 'kysely';
 import { Kysely } from 'kysely';
 import type { SchemaState } from './catalog/database/migrate.ts';
-import { migrateDatabase } from './catalog/database/migrate.ts';
+import { migrateDatabase, schemaState } from './catalog/database/migrate.ts';
 import { BREAKING_CATALOG_MIGRATIONS, CATALOG_MIGRATIONS } from './catalog/database/migrations.ts';
 import { lockPostgresTables, postgresDialect, requirePostgres } from './catalog/database/postgres.ts';
 import { sqliteDialect } from './catalog/database/sqlite.ts';
@@ -9,6 +9,8 @@ import type { CatalogTables } from './catalog/database/tables.ts';
 import type { DatabaseConfiguration } from './config/database.ts';
 import type { JournalTables } from './flow/journal-tables.ts';
 import { JOURNAL_MIGRATIONS } from './flow/journal-tables.ts';
+
+const MIGRATIONS = { ...CATALOG_MIGRATIONS, ...JOURNAL_MIGRATIONS };
 
 /** Every table of the service. */
 export type Tables = CatalogTables & JournalTables;
@@ -26,22 +28,18 @@ export async function openDatabase(
 }
 
 /** The database with what its tables were before they were brought up to date. Throws as `openDatabase`. */
-export async function openSchema(
+async function openSchema(
   configuration: DatabaseConfiguration,
   log: (message: string) => void,
 ): Promise<{ readonly db: Kysely<Tables>; readonly schema: SchemaState }> {
   if (configuration.kind === 'postgres') await requirePostgres(configuration);
   const db = new Kysely<Tables>({ dialect: dialectOf(configuration, log) });
   try {
-    const schema = await migrateDatabase(
-      db,
-      { ...CATALOG_MIGRATIONS, ...JOURNAL_MIGRATIONS },
-      {
-        now: Date.now,
-        breaking: BREAKING_CATALOG_MIGRATIONS,
-        ...(configuration.kind === 'postgres' ? { lock: lockPostgresTables } : {}),
-      },
-    );
+    const schema = await migrateDatabase(db, MIGRATIONS, {
+      now: Date.now,
+      breaking: BREAKING_CATALOG_MIGRATIONS,
+      ...(configuration.kind === 'postgres' ? { lock: lockPostgresTables } : {}),
+    });
     return { db, schema };
   } catch (error) {
     await db.destroy();
@@ -51,4 +49,32 @@ export async function openSchema(
 
 function dialectOf(configuration: DatabaseConfiguration, log: (message: string) => void): Dialect {
   return configuration.kind === 'sqlite' ? sqliteDialect(configuration.path) : postgresDialect(configuration, log);
+}
+
+/** What stands between a configured database and this program. */
+export interface DatabaseState extends SchemaState {
+  /** Which database it is, without its password. */
+  readonly database: string;
+}
+
+/** Looks at the tables and changes nothing. Throws as `openDatabase`. */
+export async function databaseState(configuration: DatabaseConfiguration): Promise<DatabaseState> {
+  if (configuration.kind === 'postgres') await requirePostgres(configuration);
+  const db = new Kysely<Tables>({ dialect: dialectOf(configuration, () => {}) });
+  try {
+    return { database: nameOf(configuration), ...(await schemaState(db, MIGRATIONS)) };
+  } finally {
+    await db.destroy();
+  }
+}
+
+/** Brings the tables up to date and gives what they were before. Throws as `openDatabase`. */
+export async function upgradeDatabase(configuration: DatabaseConfiguration): Promise<DatabaseState> {
+  const { db, schema } = await openSchema(configuration, () => {});
+  await db.destroy();
+  return { database: nameOf(configuration), ...schema };
+}
+
+function nameOf(configuration: DatabaseConfiguration): string {
+  return configuration.kind === 'sqlite' ? configuration.path : configuration.shownAs;
 }

@@ -18,6 +18,8 @@ export { ConfigurationError, describeProblem } from './config/problem.ts';
 export { sampleConfiguration } from './config/sample.ts';
 export type { CheckedConfiguration, CheckOptions } from './configured.ts';
 export { checkConfiguration, openConfiguration } from './configured.ts';
+export type { DatabaseState } from './database.ts';
+export { databaseState, upgradeDatabase } from './database.ts';
 export { FlowError } from './flow/failure.ts';
 export type { JobRecord } from './flow/job.ts';
 export type { JobProgress } from './flow/progress.ts';

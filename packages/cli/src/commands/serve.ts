@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { serveImages } from '@diskmorph/image-service';
 import type { Command, CommandContext } from '../arguments/command.ts';
 import { UsageError } from '../arguments/command.ts';
@@ -6,6 +5,7 @@ import type { GivenArguments } from '../arguments/given-arguments.ts';
 import { EXIT } from '../exit-code.ts';
 import { programVersion } from '../program-version.ts';
 import { SERVICE_OPTIONS, serviceOptions, tellingFailures } from '../service-access.ts';
+import { untilAskedToEnd } from '../asked-to-end.ts';
 
 /** `diskmorph serve`. */
 export const serveCommand: Command = {
@@ -15,6 +15,7 @@ export const serveCommand: Command = {
   notes: [
     'Clients of OpenStack work against it: openstack --os-auth-type none --os-endpoint http://127.0.0.1:9292 image list. Without authentication it listens only on addresses of this machine.',
     'Ctrl-C or SIGTERM lets calls under way end, as long as graceful_shutdown_timeout says, and pauses imports; the next start goes on with them. A second one ends the program at once.',
+    'SIGUSR1 drains: the tasks that run here are finished, no others are begun, calls are answered meanwhile; then it ends.',
     'The log goes to standard error: text on a terminal, JSON elsewhere; log_file, use_json and debug of the configuration change that.',
   ],
   options: [
@@ -24,6 +25,7 @@ export const serveCommand: Command = {
       long: 'allow-unauthenticated',
       summary: 'Listen where other machines can reach it though nobody is asked who they are',
     },
+    { long: 'no-worker', summary: 'Serve the API alone; "diskmorph worker" runs the tasks. Needs PostgreSQL' },
     ...SERVICE_OPTIONS,
   ],
   examples: [
@@ -44,10 +46,11 @@ async function runServe(given: GivenArguments, context: CommandContext): Promise
       logging: 'process',
       ...(host === undefined ? {} : { host }),
       ...(port === undefined ? {} : { port }),
+      ...(given.has('no-worker') ? { overrides: { 'diskmorph.run_tasks': 'false' } } : {}),
       ...(given.has('allow-unauthenticated') ? { unauthenticated: 'allow' } : {}),
       version: programVersion(),
     });
-    if (!signal.aborted) await once(signal, 'abort');
+    await untilAskedToEnd(signal, (ended) => server.finishTasks(ended));
     await server.close();
   });
   return EXIT.ok;

@@ -56,6 +56,17 @@ export async function migrateDatabase<Tables>(
   });
 }
 
+/** What stands between the tables and a program, without changing anything. Throws `DatabaseVersionError`. */
+export async function schemaState<Tables>(
+  database: Kysely<Tables>,
+  migrations: Readonly<Record<string, Migration>>,
+): Promise<SchemaState> {
+  const db = database as unknown as Kysely<MigrationTables>;
+  const tables = new Set((await db.introspection.getTables()).map((table) => table.name));
+  if (tables.has('schema_breaks')) return readState(db, migrations);
+  return { applied: [], missing: Object.keys(migrations).sort(), newer: [] };
+}
+
 async function createMigrationTables(db: Kysely<MigrationTables>): Promise<void> {
   await db.schema
     .createTable('schema_migrations')
