@@ -27,8 +27,20 @@ export const IMAGE_DATA_OPERATIONS: Operations = {
   },
   'GET /v2/images/{imageId}/file': {
     tag: 'Image data',
-    query: [{ name: 'format', says: 'The disk in another format, made while it is sent; as it is stored when absent' }],
-    headers: [{ name: 'Range', says: 'Only these bytes: bytes=0-1023' }],
+    says: 'With format: the image in that format, made while it is sent; what else stands in the query are options of the format.',
+    query: [
+      { name: 'format', says: 'raw, qcow2, vmdk, vpc, vhdx or vdi; as it is stored when absent' },
+      { name: 'subformat', says: 'Of vmdk, vpc and vhdx: streamOptimized, fixed, ...' },
+      { name: 'compression', says: 'Of qcow2: none, zlib or zstd' },
+      { name: 'cluster_size', says: 'Of qcow2: 64k, ...; every other option of a format may stand in the query too' },
+    ],
+    headers: [
+      { name: 'Range', says: 'Only these bytes: bytes=0-1023' },
+      {
+        name: 'If-Range',
+        says: 'The ETag of what the caller has the beginning of: the whole when it is not that any more',
+      },
+    ],
     answers: {
       200: DOWNLOADED,
       206: { ...DOWNLOADED, says: 'The bytes of the range', headers: { 'Content-Range': 'Which ones of how many' } },
