@@ -29,6 +29,7 @@ function documentSchemas(settings: ApiSettings): Readonly<Record<string, JsonSch
   ]);
   for (const [list, key, item] of LISTS) all[list] = listSchema(key, ref(item));
   all['metadefs.properties'] = propertiesSchema(all['metadefs.property']);
+  all['metadefs.namespace'] = namespaceSchema(all['metadefs.namespace']);
   all['task'] = { ...all['task'], ...taskSchema(all['task']) };
   return withComponentReferences(all);
 }
@@ -73,6 +74,16 @@ function propertiesSchema(property: JsonSchema | undefined): JsonSchema {
     required: ['properties'],
     additionalProperties: false,
   };
+}
+
+/** What is in a namespace looks as it does by itself. */
+function namespaceSchema(served: JsonSchema | undefined): JsonSchema {
+  const parts = {
+    objects: { type: 'array', items: ref('metadefs.object') },
+    tags: { type: 'array', items: ref('metadefs.tag') },
+    resource_type_associations: { type: 'array', items: ref('metadefs.resource_type') },
+  };
+  return { ...served, properties: { ...(served?.['properties'] as JsonSchema | undefined), ...parts } };
 }
 
 /** What Glance's schema does not have, and that nothing else is told. */

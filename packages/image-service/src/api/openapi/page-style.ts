@@ -59,8 +59,9 @@ table { border-collapse: collapse; width: 100%; font-size: 0.9rem; }
 th { text-align: left; font-weight: 600; }
 th, td { padding: 0.35rem 1rem 0.35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 tr:last-child > * { border-bottom: 0; }
-th[scope=row] { white-space: nowrap; font-weight: 400; }
+th[scope=row] { white-space: nowrap; font-weight: 400; width: 1%; }
 td { overflow-wrap: break-word; min-width: 5rem; }
+td:nth-child(2):not(:last-child) { width: 12rem; }
 td:last-child { padding-right: 0; }
 .must { color: var(--delete); font-size: 0.8rem; }
 @media (max-width: 52rem) {
@@ -75,6 +76,7 @@ td:last-child { padding-right: 0; }
   tr { display: grid; grid-template-columns: minmax(0, max-content) minmax(0, 1fr); border-bottom: 1px solid var(--line); padding: 0.35rem 0; }
   tr:last-child { border-bottom: 0; }
   th, td { border-bottom: 0; padding: 0 0.75rem 0 0; }
+  th[scope=row], td:nth-child(2):not(:last-child) { width: auto; }
   th[scope=row] { white-space: normal; overflow-wrap: anywhere; }
   td:last-child { grid-column: 1 / -1; }
 }

@@ -159,14 +159,22 @@ function responseRow([status, response]: readonly [string, DescribedResponse]): 
   </tr>`;
 }
 
+/** `image as application/json`; several types of one document are named together. */
 function contentText(content: Content): Html {
-  const types = Object.entries(content);
-  return html`${types.map(([type, { schema }], position) => {
-    const between = position === 0 ? '' : ' or ';
-    return schema === undefined
-      ? html`${between}<code>${type}</code>`
-      : html`${between}${typeText(schema)} as <code>${type}</code>`;
-  })}`;
+  const byDocument = Map.groupBy(Object.entries(content), ([, { schema }]) =>
+    schema === undefined ? '' : typeText(schema).html,
+  );
+  return joined(
+    [...byDocument].map(([document, media]) => {
+      const types = joined(media.map(([type]) => html`<code>${type}</code>`));
+      return document === '' ? types : html`${{ html: document }} as ${types}`;
+    }),
+  );
+}
+
+/** One or another. */
+function joined(parts: readonly Html[]): Html {
+  return html`${parts.map((part, position) => html`${position === 0 ? '' : ' or '}${part}`)}`;
 }
 
 function namedSchema([name, schema]: readonly [string, JsonSchema]): Html {
@@ -207,7 +215,7 @@ function typeText(schema: JsonSchema): Html {
     return html`<a href="#schema-${name}">${name}</a>`;
   }
   if (Array.isArray(oneOf)) {
-    return html`${oneOf.filter(isObject).map((each, position) => html`${position === 0 ? '' : ' or '}${typeText(each)}`)}`;
+    return joined(oneOf.filter(isObject).map(typeText));
   }
   if (type === 'array' && isObject(items)) return html`list of ${typeText(items)}`;
   if (type === 'object' && isObject(schema['properties'])) {
