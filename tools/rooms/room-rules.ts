@@ -152,6 +152,7 @@ export const ROOMS: readonly Room[] = [
   { name: 'engine of the service', path: `${SERVICE}/run-engine.ts`, mayImport: ['everything'], mustNotSay: ['http'] },
   { name: 'worker', path: `${SERVICE}/worker.ts`, mayImport: ['everything'], mustNotSay: ['http'] },
   { name: 'server', path: `${SERVICE}/server.ts`, mayImport: ['everything'], mustNotSay: [] },
+  { name: 'cached images', path: `${SERVICE}/cached-images.ts`, mayImport: ['everything'], mustNotSay: [] },
   { name: 'roads of images', path: `${SERVICE}/image-roads.ts`, mayImport: ['everything'], mustNotSay: [] },
   {
     name: 'files of metadata definitions',
@@ -175,6 +176,7 @@ export const ROOMS: readonly Room[] = [
     mayImportTypesOf: ['disk-image'],
     mustNotSay: ['status', 'flow', 'format'],
   })),
+  { name: 'cache', path: `${SERVICE}/cache/`, mayImport: [], mustNotSay: ['status', 'flow', 'format', 'store'] },
   {
     name: 'catalog database',
     path: `${SERVICE}/catalog/database/`,

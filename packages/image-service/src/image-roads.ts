@@ -9,6 +9,10 @@ import type {
   TaskProgress,
 } from './api/api-parts.ts';
 import type { Access } from './auth/access.ts';
+import type { CacheRoads } from './api/cache.ts';
+import type { ImageCache } from './cache/image-cache.ts';
+import { cachedImages } from './cached-images.ts';
+import type { ImageRecord } from './catalog/image.ts';
 import type { JobProgress } from './flow/progress.ts';
 import { askerOf, submitCall } from './import-calls.ts';
 import type { IncomingData } from './import/image-data.ts';
@@ -27,6 +31,7 @@ import { submitConversion } from './import/in-place/submit.ts';
 import { inspectImage } from './import/inspect-image.ts';
 import type { OrphanParts } from './import/orphan-removal.ts';
 import { orphanRemoval } from './import/orphan-removal.ts';
+import type { StoredPlace } from './import/stored-data.ts';
 import { openStoredPlace } from './import/stored-data.ts';
 import { uploadConverted, uploadTarget } from './import/upload-converted.ts';
 import type { WholeService } from './main.ts';
@@ -37,19 +42,33 @@ export interface ImageRoads {
   readonly removal: ImageRemoval;
   readonly imports: ImportRoads;
   readonly places: PlaceRoads;
+  /** Undefined: nothing is cached here. */
+  readonly cache: CacheRoads | undefined;
   /** Brings images to rest that a death of the process left on their way; before anybody asks for anything. */
   recover(): Promise<void>;
   /** Removes bytes that images gave up, from now until the returned function is called. */
   startRemoval(): () => Promise<void>;
+  /** Brings images that wait for it into the cache, from now until the returned function is called. */
+  startCaching(): () => Promise<void>;
   /** Forgets what was remembered for callers. */
   close(): Promise<void>;
 }
 
+/** What the roads of one service go through besides it. */
+export interface RoadParts {
+  readonly access?: Pick<Access, 'endpoints'>;
+  /** Where downloads are served from; from their stores alone when absent. */
+  readonly cache?: ImageCache | undefined;
+}
+
 /** The roads of one service. */
-export function imageRoads(whole: WholeService, access: Pick<Access, 'endpoints'>): ImageRoads {
+export function imageRoads(whole: WholeService, { access = {}, cache }: RoadParts = {}): ImageRoads {
   const { parts } = whole;
   const { catalog, now, log } = parts;
   const held = heldBlobs({ holds: catalog.blobHolds, now, log });
+  const openStored = async (image: ImageRecord): Promise<StoredPlace | undefined> =>
+    heldPlace(held, await openStoredPlace(parts.stores, image));
+  const cached = cache === undefined ? undefined : cachedImages({ cache, images: catalog.images, openStored, log });
   const converted = downloadsOf(whole, held);
   const removal = {
     ...parts,
@@ -57,12 +76,19 @@ export function imageRoads(whole: WholeService, access: Pick<Access, 'endpoints'
     cancelTask: (taskId: string) => whole.engine.cancel(taskId),
   };
   return {
-    data: dataRoads(whole, { held, converted }),
+    data: dataRoads(whole, { open: cached?.open ?? openStored, converted }),
+    cache: cached?.roads,
     imports: importRoads(whole, access),
     places: placeRoads(whole),
-    removal: { remove: (imageId) => removeImage(removal, imageId) },
+    removal: {
+      async remove(imageId) {
+        await removeImage(removal, imageId);
+        await cached?.roads.forget(imageId);
+      },
+    },
     recover: () => recoverImages(parts),
     startRemoval: () => orphanRemoval(orphanParts(whole, held)),
+    startCaching: () => cached?.start() ?? (async () => {}),
     close: () => converted.close(),
   };
 }
@@ -90,7 +116,7 @@ function downloadsOf({ parts, configuration }: WholeService, held: HeldBlobs): C
 
 function dataRoads(
   whole: WholeService,
-  { held, converted }: { readonly held: HeldBlobs; readonly converted: ConvertedDownloads },
+  { open, converted }: { readonly open: ImageDataRoads['open']; readonly converted: ConvertedDownloads },
 ): ImageDataRoads {
   const { parts: data, configuration } = whole;
   const limits = { maxBytes: configuration.imageSizeCap, stallMs: configuration.uploadStallTimeout * 1000 };
@@ -101,7 +127,7 @@ function dataRoads(
   return {
     upload: (incoming) => upload(whole, limited(incoming), incoming.asker),
     stage: (incoming) => stageData(data, limited(incoming)),
-    open: async (image) => heldPlace(held, await openStoredPlace(data.stores, image)),
+    open,
     openConverted: (image, wanted, signal) => converted.open(image, wanted, signal),
     inspect: (image) => inspectImage(data, image),
   };

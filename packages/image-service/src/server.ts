@@ -11,6 +11,7 @@ import { ConfigurationError } from './config/problem.ts';
 import { openAddressProblem, openConfiguration, problemsOfAccess } from './configured.ts';
 import { endCalls } from './end-calls.ts';
 import { gaugesOf, healthOf } from './health.ts';
+import { openConfiguredCache } from './cached-images.ts';
 import type { ImageRoads } from './image-roads.ts';
 import { imageRoads } from './image-roads.ts';
 import type { OpenOptions, WholeService } from './main.ts';
@@ -83,14 +84,14 @@ async function serveWatched(
     opened.push(access);
     const exposed = access.asks === 'everybody' ? undefined : openAddressProblem(configuration, host);
     if (exposed !== undefined && options.unauthenticated !== 'allow') throw new ConfigurationError([exposed]);
-    const roads = imageRoads(whole, access);
+    const roads = imageRoads(whole, { access, cache: await openConfiguredCache(whole) });
     opened.push(roads);
     const health = healthOf({ ...whole.parts, configuration, now: () => performance.now() });
     watch.figures.look(() => gaugesOf({ ...whole.parts, configuration, now: () => performance.now() }, whole.journal));
     const app = apiServer(apiParts(whole, { options, access, roads, watch, health }));
     await whole.engine.start();
     await roads.recover();
-    opened.push({ close: roads.startRemoval() });
+    opened.push({ close: roads.startRemoval() }, { close: roads.startCaching() });
     const { metrics, stopWithinMs } = configuration.operators;
     if (metrics !== undefined) opened.push(await listenForWatchers(metrics, { watch, health }));
     const url = await app.listen({ host, port: options.port ?? configuration.bindPort });
@@ -186,6 +187,7 @@ function apiSettings(configuration: Configuration, version: string): ApiSettings
       members: configuration.imageMemberQuota,
       locations: configuration.limits.imageLocationQuota,
     },
+    servesCache: configuration.limits.cache !== undefined,
     showsPlaces: {
       directUrl: configuration.limits.showImageDirectUrl,
       locations: configuration.limits.showMultipleLocations,

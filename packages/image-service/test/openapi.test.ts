@@ -1,25 +1,33 @@
 /** The description of the API: a valid document, and a true one. */
 import { createHash } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import type { ValidateFunction } from 'ajv/dist/2020.js';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { OpenApiDocument } from '../src/api/openapi/document.ts';
 import type { Answer, ApiWorld, Call } from './api-world.ts';
 import { makeApiWorld } from './api-world.ts';
 
 let world: ApiWorld;
+let cache: string;
 let document: OpenApiDocument;
 let ajv: Ajv2020;
 const called = new Set<string>();
 
 beforeAll(async () => {
-  world = await makeApiWorld();
+  cache = await mkdtemp(join(tmpdir(), 'diskmorph-openapi-'));
+  world = await makeApiWorld({ overrides: { 'DEFAULT.image_cache_dir': cache } });
   document = (await world.call('GET /openapi.json')).json as unknown as OpenApiDocument;
   ajv = new Ajv2020({ strict: false, validateFormats: false, allErrors: true });
   ajv.addSchema({ $id: 'document', components: document.components });
 });
-afterAll(() => world.remove());
+afterAll(async () => {
+  await world.remove();
+  await rm(cache, { recursive: true, force: true });
+});
 
 /** Every `GET /v2/images/{imageId}` of the document. */
 function describedOperations(): readonly string[] {
@@ -205,6 +213,26 @@ describe('answers are as described', () => {
     await call(`GET /v2/tasks/${String(begun.json['id'])}`, 200);
   });
 
+  test('of the image cache', async () => {
+    expect.hasAssertions();
+    const id = await newImage();
+    await call(`PUT /v2/cache/${id}`, 400);
+    await call(`PUT /v2/images/${id}/file`, 204, { headers: OCTETS, body: new Uint8Array(1024) });
+    await call(`PUT /v2/cache/${id}`, 202);
+    await call(`PUT /v2/queued_images/${id}`, 200);
+    await vi.waitFor(async () => expect((await world.call('GET /v2/cache')).json['queued_images']).toEqual([]));
+    for (const list of ['cache', 'cached_images', 'queued_images']) await call(`GET /v2/${list}`, 200);
+    await call('POST /v2/cache/clean', 200);
+    await call('POST /v2/cache/prune', 200);
+    await call(`GET /v2/cache/nodes/${id}`, 409);
+    for (const list of ['cached_images', 'queued_images']) {
+      await call(`DELETE /v2/${list}/${id}`, 200);
+      await call(`DELETE /v2/${list}`, 200);
+    }
+    await call(`DELETE /v2/cache/${id}`, 204);
+    await call('DELETE /v2/cache', 204);
+  });
+
   test('of metadata definitions', async () => {
     expect.hasAssertions();
     const root = '/v2/metadefs/namespaces';
@@ -248,6 +276,7 @@ describe('answers are as described', () => {
 const ELSEWHERE: ReadonlySet<string> = new Set([
   'POST /v2/tasks/{taskId}/actions/cancel',
   'POST /v2/images/{imageId}/locations',
+  'GET /v2/cache/nodes/{imageId}',
 ]);
 
 test('every operation was called', () => {

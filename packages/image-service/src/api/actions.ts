@@ -25,6 +25,7 @@ export function actionRoutes(app: FastifyInstance, parts: ApiParts): void {
         if (status !== from) throw new HttpError(403, `An image that is ${status} cannot become ${to}.`);
         return { status: to };
       });
+      if (to === 'deactivated') await parts.cache?.forget(image.id);
       return reply.code(204).send();
     });
   }

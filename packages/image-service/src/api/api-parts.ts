@@ -5,6 +5,7 @@ import type { Catalog } from '../catalog/repositories.ts';
 import type { TaskDocument, TaskRecord } from '../catalog/task.ts';
 import type { AddressedPlace, FoundPlace, WantedPlace } from '../import/image-places.ts';
 import type { ClaimedDigests } from '../import/location-flow.ts';
+import type { CacheRoads } from './cache.ts';
 import type { ImageStore } from '../store/store.ts';
 import type { CallWatch } from './calls.ts';
 import type { LookAtHealth } from './health.ts';
@@ -26,6 +27,8 @@ export interface ApiSettings {
     readonly members: number;
     readonly locations: number;
   };
+  /** Images are cached here, and administrators are told so. */
+  readonly servesCache: boolean;
   /** What is shown of where images lie; without `locations` callers cannot change it either. */
   readonly showsPlaces: { readonly directUrl: boolean; readonly locations: boolean };
   /** What the caller sees of where the service is, when the configuration says so; else what they called it by. */
@@ -178,6 +181,8 @@ export interface ApiParts {
   readonly data: ImageDataRoads;
   readonly imports: ImportRoads;
   readonly places: PlaceRoads;
+  /** Undefined: nothing is cached here. */
+  readonly cache: CacheRoads | undefined;
   readonly projectLimits: LimitSource;
   readonly settings: ApiSettings;
   readonly health: LookAtHealth;

@@ -16,6 +16,7 @@ import { importRoute } from './import.ts';
 import { actionRoutes } from './actions.ts';
 import { taskRoutes } from './tasks.ts';
 import { taskEventsRoute } from './task-events.ts';
+import { cacheRoutes } from './cache.ts';
 import { infoRoutes } from './info.ts';
 import { PATCH_TYPES } from './json-patch.ts';
 import { parseJson } from './json-body.ts';
@@ -96,6 +97,7 @@ function addRoutes(app: FastifyInstance, parts: ApiParts): void {
   tagRoutes(app, parts);
   memberRoutes(app, parts);
   locationRoutes(app, parts);
+  cacheRoutes(app, parts);
   importRoute(app, parts);
   taskRoutes(app, parts);
   taskEventsRoute(app, parts);

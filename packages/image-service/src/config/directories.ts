@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { dirname, isAbsolute } from 'node:path';
+import { LIMIT_OPTIONS } from './limit-options.ts';
 import type { Configuration } from './load.ts';
 import { OPTIONS } from './options.ts';
 import type { ConfigurationProblem } from './problem.ts';
@@ -61,6 +62,8 @@ function neededDirectories(configuration: Configuration): readonly NeededPath[] 
     const { name } = store.directories.length === 1 ? datadir : datadirs;
     for (const { path } of store.directories) needed.push(place({ section, name }, path));
   }
+  const { cache } = configuration.limits;
+  if (cache !== undefined) needed.push(place(LIMIT_OPTIONS.imageCacheDir, cache.directory));
   const { database } = configuration;
   if (database.kind === 'sqlite') needed.push(place(OPTIONS.stateDatabase, dirname(database.path)));
   return needed;

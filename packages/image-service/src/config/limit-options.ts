@@ -1,4 +1,4 @@
-import { boolean, integer, repeatedList, size } from './option-types.ts';
+import { boolean, integer, path, repeatedList, size, text } from './option-types.ts';
 import type { Definitions } from './options.ts';
 import type { ValueReader } from './value-source.ts';
 
@@ -15,6 +15,8 @@ export interface LimitConfiguration extends Pick<
   LimitOptionValues,
   'showImageDirectUrl' | 'showMultipleLocations' | 'doSecureHash' | 'imageLocationQuota'
 > {
+  /** Undefined: nothing is cached. */
+  readonly cache: { readonly directory: string; readonly maxBytes: number; readonly stallMs: number } | undefined;
   readonly projects: {
     readonly general: ProjectLimitConfiguration;
     readonly overrides: ReadonlyMap<string, ProjectLimitConfiguration>;
@@ -33,7 +35,15 @@ export interface LimitOptionValues {
   readonly imageCountTotal: number;
   readonly imageCountUploading: number;
   readonly override: readonly string[];
+  readonly imageCacheDir: string | undefined;
+  readonly imageCacheMaxSize: number;
+  readonly imageCacheStallTime: number;
+  readonly imageCacheDriver: string | undefined;
+  readonly imageCacheDatabase: string | undefined;
+  readonly cachePrefetcherInterval: string | undefined;
 }
+
+const OWN_BOOKS = 'is accepted but has no effect: the directory of the cache is all that it keeps';
 
 const MOST = 1_000_000_000;
 const PROJECT_LIMITS = 'project_limits';
@@ -111,6 +121,51 @@ export const LIMIT_OPTIONS: Definitions<LimitOptionValues> = {
     sample: '5f3e0c image_size_total=2048 image_count_total=10',
     help: 'Limits of one project instead of those above: its id, then name=value; the key is repeated for other projects.',
   },
+  imageCacheDir: {
+    section: 'DEFAULT',
+    name: 'image_cache_dir',
+    type: path,
+    sample: '/var/lib/glance/image-cache',
+    help: 'Where copies of images of remote stores are kept, so that they are read from there once. Each process needs a directory of\nits own. Nothing is cached without it.',
+  },
+  imageCacheMaxSize: {
+    section: 'DEFAULT',
+    name: 'image_cache_max_size',
+    type: size,
+    default: '10737418240',
+    help: 'Bytes that the copies may take; those that were not asked for the longest go first. Larger images are not kept.',
+  },
+  imageCacheStallTime: {
+    section: 'DEFAULT',
+    name: 'image_cache_stall_time',
+    type: integer({ min: 0, max: 2_000_000_000 }),
+    default: '86400',
+    help: 'Seconds without a byte after which POST /v2/cache/clean removes an unfinished copy.',
+  },
+  imageCacheDriver: {
+    section: 'DEFAULT',
+    name: 'image_cache_driver',
+    type: text,
+    sample: 'sqlite',
+    help: 'Accepted for the sake of existing files, without effect.',
+    ignored: OWN_BOOKS,
+  },
+  imageCacheDatabase: {
+    section: 'DEFAULT',
+    name: 'image_cache_sqlite_db',
+    type: text,
+    sample: 'cache.db',
+    help: 'Accepted for the sake of existing files, without effect.',
+    ignored: OWN_BOOKS,
+  },
+  cachePrefetcherInterval: {
+    section: 'DEFAULT',
+    name: 'cache_prefetcher_interval',
+    type: text,
+    sample: '300',
+    help: 'Accepted for the sake of existing files, without effect.',
+    ignored: 'is accepted but has no effect: images are brought into the cache as soon as they are queued',
+  },
 };
 
 /** The options about limits, checked together. */
@@ -120,8 +175,20 @@ export function readLimits(reader: ValueReader): LimitConfiguration {
     showMultipleLocations: reader.read(LIMIT_OPTIONS.showMultipleLocations) ?? false,
     doSecureHash: reader.read(LIMIT_OPTIONS.doSecureHash) ?? true,
     imageLocationQuota: reader.read(LIMIT_OPTIONS.imageLocationQuota) ?? 0,
+    cache: readCache(reader),
     projects: readProjectLimits(reader),
   };
+}
+
+function readCache(reader: ValueReader): LimitConfiguration['cache'] {
+  const { imageCacheDir, imageCacheMaxSize, imageCacheStallTime } = LIMIT_OPTIONS;
+  for (const name of ['imageCacheDriver', 'imageCacheDatabase', 'cachePrefetcherInterval'] as const) {
+    reader.read(LIMIT_OPTIONS[name]);
+  }
+  const directory = reader.read(imageCacheDir);
+  const maxBytes = reader.read(imageCacheMaxSize) ?? 0;
+  const stallMs = 1000 * (reader.read(imageCacheStallTime) ?? 0);
+  return directory === undefined ? undefined : { directory, maxBytes, stallMs };
 }
 
 type LimitName = 'image_size_total' | 'image_stage_total' | 'image_count_total' | 'image_count_uploading';

@@ -1,7 +1,7 @@
 import { CatalogError } from '../catalog/errors.ts';
 import type { ImageChanges, ImageLocation, ImageRecord, LocationMetadata } from '../catalog/image.ts';
 import { IMPORT_TASK_PROPERTY } from '../catalog/image.ts';
-import type { OrphanedBlob } from '../catalog/repositories.ts';
+import type { BlobPlace, OrphanedBlob } from '../catalog/repositories.ts';
 import { StagingError } from '../staging/errors.ts';
 import type { ImageStore } from '../store/store.ts';
 import { StoreError } from '../store/store.ts';
@@ -134,7 +134,7 @@ export async function changePlaces(
 /** The places that are not among the others. */
 function without(
   places: readonly ImageLocation[],
-  others: readonly Pick<ImageLocation, 'store' | 'location'>[],
+  others: readonly BlobPlace[],
 ): readonly ImageLocation[] {
   const keys = new Set(others.map(({ store, location }) => `${store} ${location}`));
   return places.filter(({ store, location }) => !keys.has(`${store} ${location}`));

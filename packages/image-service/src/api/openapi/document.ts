@@ -5,6 +5,7 @@ import type { ServedRoute } from '../route-table.ts';
 import { componentSchemas } from './components.ts';
 import type { Answer, Operation, Operations, Parameter } from './operation.ts';
 import { json, ref, TAGS } from './operation.ts';
+import { CACHE_OPERATIONS } from './operations/cache.ts';
 import { IMAGE_DATA_OPERATIONS } from './operations/image-data.ts';
 import { IMAGE_OPERATIONS } from './operations/images.ts';
 import { METADEF_OPERATIONS } from './operations/metadefs.ts';
@@ -13,6 +14,7 @@ import { SERVICE_OPERATIONS } from './operations/service.ts';
 const OPERATIONS: Operations = {
   ...IMAGE_OPERATIONS,
   ...IMAGE_DATA_OPERATIONS,
+  ...CACHE_OPERATIONS,
   ...METADEF_OPERATIONS,
   ...SERVICE_OPERATIONS,
 };

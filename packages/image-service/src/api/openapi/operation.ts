@@ -6,6 +6,7 @@ export const TAGS = [
   ['Image data', 'The bytes of images: uploaded, imported, converted, inspected, downloaded.'],
   ['Sharing', 'The projects that an image is shared with.'],
   ['Stores', 'Where the bytes of images lie.'],
+  ['Image cache', 'Copies of images that a node keeps, so that it reads remote stores once.'],
   ['Tasks', 'What was asked for, how far it is, and why it failed.'],
   ['Metadata definitions', 'What properties and tags mean to those who use images.'],
   ['Schemas', 'What documents look like; the same schemas check what callers send.'],

@@ -66,10 +66,13 @@ const TASKS: readonly Row[] = [
 ];
 
 const OPERATION: readonly Row[] = [
-  ['manage_image_cache', ADMIN, 'manage the cache; nothing asks for it'],
+  ['manage_image_cache', ADMIN, 'manage the cache by its former endpoints'],
   ['cache_image', ADMIN, 'bring an image into the cache'],
   ['cache_list', ADMIN, 'list the cache'],
   ['cache_delete', ADMIN, 'remove images from the cache'],
+  ['cache_clean', ADMIN, 'remove what is of no use from the cache'],
+  ['cache_prune', ADMIN, 'bring the cache down to its size'],
+  ['list_cached_nodes', ADMIN, 'list the nodes that have an image in their cache'],
   ['stores_info_detail', `${ADMIN} or role:service`, 'see the details of stores'],
 ];
 
