@@ -139,7 +139,7 @@ describe('answers are as described', () => {
       await call(`GET ${path}`, 200);
     }
     await call('HEAD /healthcheck', 204, { headers: { accept: '*/*' } });
-    if ('/metrics' in document.paths) await call('GET /metrics', 200, { headers: { accept: '*/*' } });
+    await call('GET /metrics', 200, { headers: { accept: '*/*' } });
     for (const what of ['import', 'usage', 'stores', 'stores/detail']) await call(`GET /v2/info/${what}`, 200);
     for (const operation of describedOperations().filter((each) => each.startsWith('GET /v2/schemas/'))) {
       await call(operation, 200);
@@ -182,15 +182,15 @@ describe('answers are as described', () => {
     await call(`GET ${path}/file`, 200);
     await call(`GET ${path}/file`, 206, { headers: { range: 'bytes=0-9' } });
     await call(`GET ${path}/file`, 416, { headers: { range: 'bytes=5000-' } });
+    await call(`GET ${path}/file?format=qcow2`, 200);
+    await call(`GET ${path}/file?format=nothing`, 400);
     await call(`POST ${path}/actions/inspect`, 200);
     await call(`POST ${path}/actions/deactivate`, 204);
     await call(`POST ${path}/actions/reactivate`, 204);
-    if ('/v2/images/{imageId}/locations' in document.paths) await call(`GET ${path}/locations`, 200);
-    if ('/v2/images/{imageId}/actions/convert' in document.paths) {
-      await call(`POST ${path}/actions/convert`, 202, { body: { format: 'qcow2' } });
-      await taskOf(id);
-      await call(`POST ${path}/actions/convert`, 400, { body: { format: 'nothing' } });
-    }
+    await call(`GET ${path}/locations`, 200);
+    await call(`POST ${path}/actions/convert`, 202, { body: { format: 'qcow2' } });
+    await taskOf(id);
+    await call(`POST ${path}/actions/convert`, 400, { body: { format: 'nothing' } });
     const imported = await newImage();
     await call(`PUT /v2/images/${imported}/stage`, 204, { headers: OCTETS, body: new Uint8Array(1024) });
     await call(`POST /v2/images/${imported}/import`, 400, { body: {} });
@@ -202,7 +202,7 @@ describe('answers are as described', () => {
     await call('GET /v2/tasks?limit=1', 200);
     await call(`POST /v2/tasks/${task}/actions/cancel`, 409);
     await call(`GET /v2/images/${imported}`, 200);
-    if ('/v2/stores/{storeId}/{imageId}' in document.paths) await call(`DELETE /v2/stores/b/${imported}`, 204);
+    await call(`DELETE /v2/stores/b/${imported}`, 204);
     // Nobody listens at port 1, and the flow tries again before it gives up: time enough to cancel it.
     const begun = await call('POST /v2/tasks', 201, {
       body: {
