@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { Checkpoint, CheckpointStore, ConversionPlan } from '@diskmorph/disk-image';
 import type { ImageFile } from './image-file.ts';
 import { ioError } from './io-error.ts';
+import { flushFile } from './flush-file.ts';
 
 const CHECKPOINT_FILE = 'checkpoint.json';
 
@@ -58,7 +59,7 @@ export async function writeDurably(file: string, text: string): Promise<void> {
   const handle = await open(`${file}.new`, 'w');
   try {
     await handle.writeFile(text);
-    await handle.datasync();
+    await flushFile(handle.fd);
   } finally {
     await handle.close();
   }
@@ -70,7 +71,7 @@ export async function writeDurably(file: string, text: string): Promise<void> {
 export async function syncDirectory(directory: string): Promise<void> {
   const handle = await open(directory, 'r');
   try {
-    await handle.sync();
+    await flushFile(handle.fd);
   } catch {
     // Some systems cannot sync a directory; the rename is then as durable as they make it.
   } finally {

@@ -6,6 +6,7 @@ import { openPlace } from './image-place.ts';
 import { spoolSource } from './spool-stream.ts';
 import type { UnwrapRequest } from './unwrap-image.ts';
 import { containerKind, unwrapImage } from './unwrap-image.ts';
+import { flushFile } from './flush-file.ts';
 
 /** The container that the file at `filePath` is, by its first bytes; undefined for images and for anything else. Throws `io`. */
 export async function packedAs(filePath: string): Promise<WrapperKind | undefined> {
@@ -59,7 +60,7 @@ async function copyPlace(
 async function flushed(filePath: string): Promise<number> {
   const handle = await open(filePath, 'r+');
   try {
-    await handle.sync();
+    await flushFile(handle.fd);
     return (await handle.stat()).size;
   } finally {
     await handle.close();

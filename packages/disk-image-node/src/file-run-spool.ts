@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises';
 import type { PlacedRun, RunSpool } from '@diskmorph/disk-image';
 import { ImageError, PACKED_RUN_NUMBERS, packRun, unpackRuns } from '@diskmorph/disk-image';
 import { ioError } from './io-error.ts';
+import { flushFile } from './flush-file.ts';
 
 const RUN_BYTES = PACKED_RUN_NUMBERS * 8;
 const BATCH_RUNS = 4096;
@@ -66,7 +67,7 @@ export function fileRunSpool(path: string, count: number): FileRunSpool {
       pack();
       spill();
       await settled();
-      await (await handle()).datasync();
+      await flushFile((await handle()).fd);
     },
     async *read() {
       pack();

@@ -1,13 +1,12 @@
-import { closeSync, constants, fdatasync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
-import { promisify } from 'node:util';
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import type { ByteSink } from '@diskmorph/disk-image';
 import { blockDeviceSize } from './block-device.ts';
 import { deviceSink } from './device-sink.ts';
 import { ioError } from './io-error.ts';
 import type { SystemCalls } from './system-calls.ts';
 import { systemCalls } from './system-calls.ts';
+import { flushFile } from './flush-file.ts';
 
-const syncData = promisify(fdatasync);
 const ZERO_PIECE = new Uint8Array(65536);
 const OWNER_AND_OTHERS_READ = 0o644;
 
@@ -45,7 +44,7 @@ export function openFileSink(path: string, shownName: string, system: SystemCall
       attempt('resize', () => ftruncateSync(fd, size));
     },
     async flush() {
-      await syncData(fd).catch((error: unknown) => {
+      await flushFile(fd).catch((error: unknown) => {
         throw ioError(`Cannot flush ${shownName}`, error);
       });
     },

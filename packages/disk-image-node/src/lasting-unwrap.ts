@@ -7,6 +7,7 @@ import { placeOf } from './image-place.ts';
 import { lastingUnpackDirectory } from './unpack-directory.ts';
 import type { UnwrappedImage, UnwrapRequest } from './unwrap-image.ts';
 import { unwrapAll } from './unwrap-image.ts';
+import { flushFile } from './flush-file.ts';
 
 const DIRECTORY = 'diskmorph-unpacked';
 const RECORD = 'unwrapped.json';
@@ -67,7 +68,7 @@ async function keep(directory: string, kept: Kept): Promise<void> {
 async function flush(filePath: string): Promise<void> {
   const handle = await open(filePath, 'r+');
   try {
-    await handle.sync();
+    await flushFile(handle.fd);
   } finally {
     await handle.close();
   }

@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import os from 'node:os';
 
 /** System calls that Node has no function for. Each works on an open file descriptor; offsets and lengths in bytes. */
 export interface SystemCalls {
@@ -8,6 +9,8 @@ export interface SystemCalls {
   punchHole(fd: number, offset: number, length: number): boolean;
   /** Takes space for the range without writing it: it keeps its bytes, or is zeros; false when the file system cannot. */
   reserve(fd: number, offset: number, length: number): boolean;
+  /** Brings what was written to stable storage, while the thread waits. Throws the system's error, `ENOSYS` without one. */
+  flush(fd: number): void;
 }
 
 /** What is there without a way to call the system: nothing is known about holes, none can be made. */
@@ -15,7 +18,15 @@ export const plainSystemCalls: SystemCalls = {
   nextData: () => null,
   punchHole: () => false,
   reserve: () => false,
+  flush: () => {
+    throw systemError('fsync', os.constants.errno.ENOSYS);
+  },
 };
+
+function systemError(call: string, errno: number): Error {
+  const [code = 'EIO'] = Object.entries(os.constants.errno).find(([, number]) => number === errno) ?? [];
+  return Object.assign(new Error(`${code}: ${call}`), { code, errno: -errno, syscall: call });
+}
 
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
@@ -54,6 +65,7 @@ function linuxSystemCalls(): SystemCalls | undefined {
     const { functions } = ffi.dlopen('libc.so.6', {
       lseek: { arguments: ['i32', 'i64', 'i32'], return: 'i64' },
       fallocate: { arguments: ['i32', 'i32', 'i64', 'i64'], return: 'i32' },
+      fsync: { arguments: ['i32'], return: 'i32' },
       __errno_location: { arguments: [], return: 'pointer' },
     });
     const seek = (fd: number, offset: number, whence: number): number =>
@@ -68,6 +80,9 @@ function linuxSystemCalls(): SystemCalls | undefined {
       punchHole: (fd, offset, length) =>
         functions.fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, BigInt(offset), BigInt(length)) === 0,
       reserve: (fd, offset, length) => functions.fallocate(fd, 0, BigInt(offset), BigInt(length)) === 0,
+      flush(fd) {
+        if (functions.fsync(fd) !== 0) throw systemError('fsync', ffi.getInt32(functions.__errno_location()));
+      },
     };
   } catch {
     return undefined;

@@ -13,6 +13,8 @@ import type { ConfigurationProblem } from './config/problem.ts';
 import { ConfigurationError } from './config/problem.ts';
 import type { ImageTools } from './import/image-tools.ts';
 import { nodeImageTools } from './import/node-image-tools.ts';
+import type { IsolatedTools } from './import/readers/isolated-tools.ts';
+import { isolatedImageTools } from './import/readers/isolated-tools.ts';
 import type { ImportSettings } from './import/stage-context.ts';
 import type { OpenOptions } from './main.ts';
 
@@ -163,4 +165,14 @@ export function targetOptionProblems(configuration: Configuration, tools: ImageT
 export function targetOptions(configuration: Configuration): ImportSettings['targetOptions'] {
   const { rawOptions: raw, qcow2Options: qcow2, vmdkOptions: vmdk } = configuration;
   return { raw, qcow2, vmdk };
+}
+
+/** The tools of a service: images are only read in processes apart from this one, within the configured bounds. */
+export function configuredTools(
+  { conversionThreads: threads, safety }: Configuration,
+  log: (message: string) => void,
+): IsolatedTools {
+  const { readerMemoryBytes: memoryBytes, readerPatienceMs: patienceMs } = safety;
+  const local = nodeImageTools(threads === 0 ? undefined : threads);
+  return isolatedImageTools(local, { threads, memoryBytes, patienceMs, log });
 }

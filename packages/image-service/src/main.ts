@@ -7,7 +7,7 @@ import { projectLimits } from './catalog/quota.ts';
 import type { Catalog } from './catalog/repositories.ts';
 import type { Configuration } from './config/load.ts';
 import { ConfigurationError } from './config/problem.ts';
-import { openConfiguration, targetOptionProblems, targetOptions } from './configured.ts';
+import { configuredTools, openConfiguration, targetOptionProblems, targetOptions } from './configured.ts';
 import type { Tables } from './database.ts';
 import { openDatabase } from './database.ts';
 import { databaseJournal } from './flow/database-journal.ts';
@@ -25,7 +25,7 @@ import type { ImageTools } from './import/image-tools.ts';
 import { CONVERSION_FLOW, conversionFlow } from './import/in-place/flow.ts';
 import { LOCATION_FLOW, locationFlow } from './import/location-flow.ts';
 import { heldFlow } from './import/held-catalog.ts';
-import { nodeImageTools } from './import/node-image-tools.ts';
+import type { IsolatedTools } from './import/readers/isolated-tools.ts';
 import type { ImportParts, ImportSettings } from './import/stage-context.ts';
 import type { ImageService } from './import/service.ts';
 import { imageService } from './import/service.ts';
@@ -101,7 +101,7 @@ export async function openWholeService(options: OpenOptions): Promise<WholeServi
   const log = options.log ?? (() => {});
   const configuration = options.configuration ?? (await openConfiguration(options));
   for (const warning of configuration.warnings) log(warning);
-  const tools = nodeImageTools(configuration.conversionThreads === 0 ? undefined : configuration.conversionThreads);
+  const tools = configuredTools(configuration, log);
   const wrong = targetOptionProblems(configuration, tools);
   if (wrong.length > 0) throw new ConfigurationError(wrong);
   const db = await openDatabase(configuration.database, log);
@@ -121,7 +121,7 @@ export async function openWholeService(options: OpenOptions): Promise<WholeServi
   }
 }
 
-async function makeParts(configuration: Configuration, db: Kysely<Tables>, tools: ImageTools): Promise<RawParts> {
+async function makeParts(configuration: Configuration, db: Kysely<Tables>, tools: IsolatedTools): Promise<RawParts> {
   const limits = projectLimits(configuration.limits.projects);
   const catalog = limitedCatalog(await openCatalog(db, Date.now), limits);
   const { instanceId } = catalog;
@@ -144,7 +144,7 @@ async function makeParts(configuration: Configuration, db: Kysely<Tables>, tools
     stores,
     tools,
     acquireLock: () => acquireEngineLock(lockPath(configuration.database)),
-    endHelpers: () => hashing.close(),
+    endHelpers: async () => void (await Promise.all([hashing.close(), tools.close()])),
   };
 }
 

@@ -3,7 +3,7 @@ import { LOCAL_ADMINISTRATOR } from '../src/auth/caller.ts';
 import type { ImageServer, ServeOptions } from '../src/server.ts';
 import { serveImages } from '../src/server.ts';
 import type { World } from './world.ts';
-import { makeWorld, memoryDirectory } from './world.ts';
+import { makeWorld, memoryDirectory, readingHere } from './world.ts';
 
 /** An answer, read whole. */
 export interface Answer {
@@ -61,7 +61,7 @@ export async function makeApiWorld({ prepare, ...given }: ApiWorldOptions = {}):
   const world = await makeWorld(await memoryDirectory());
   const options = { ...given, overrides: { ...given.overrides, ...(await prepare?.(world)) } };
   const serve = (): Promise<ImageServer> =>
-    serveImages({ configFiles: [world.configFile], environment: {}, port: 0, version: '0', ...options });
+    serveImages(readingHere({ configFiles: [world.configFile], environment: {}, port: 0, version: '0', ...options }));
   let server = await serve();
   return {
     ...world,

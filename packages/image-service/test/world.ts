@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { requireQemuImg } from '../../../fixtures/peers.ts';
+import { nodeImageTools } from '../src/import/node-image-tools.ts';
 import type { OpenOptions } from '../src/main.ts';
 import { openImageService } from '../src/main.ts';
 import type { ImageService } from '../src/import/service.ts';
@@ -23,6 +24,12 @@ export interface World {
   files(): Promise<readonly string[]>;
   storePath(store: string, location: string): string;
   remove(): Promise<void>;
+}
+
+/** The options with images read in this process: the tests of readers have their own, all others would wait for them. */
+export function readingHere<Options extends OpenOptions>(options: Options): Options {
+  const { intercept = (parts) => parts } = options;
+  return { ...options, intercept: (parts) => intercept({ ...parts, tools: nodeImageTools(undefined) }) };
 }
 
 /** Where flushing costs nothing, for tests that lose no power and make hundreds of worlds. */
@@ -45,7 +52,7 @@ export async function makeWorld(base: string = tmpdir()): Promise<World> {
     dir,
     configFile,
     async open(options = {}) {
-      const service = await openImageService({ configFiles: [configFile], environment: {}, ...options });
+      const service = await openImageService(readingHere({ configFiles: [configFile], environment: {}, ...options }));
       services.push(service);
       return service;
     },

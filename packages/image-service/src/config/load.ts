@@ -11,6 +11,8 @@ import { CONVERSION_OPTIONS, readConversions } from './conversion-options.ts';
 import { parseIni } from './ini.ts';
 import type { OperatorConfiguration } from './operator-options.ts';
 import { OPERATOR_OPTIONS, readOperators } from './operator-options.ts';
+import type { SafetyConfiguration } from './safety-options.ts';
+import { readSafety, SAFETY_OPTIONS } from './safety-options.ts';
 import type { LimitConfiguration } from './limit-options.ts';
 import type { ImportConfiguration } from './import-options.ts';
 import { IMPORT_OPTIONS, readImports } from './import-options.ts';
@@ -38,6 +40,7 @@ export interface Configuration extends OptionValues {
   /** Who is calling, and what they may do. */
   readonly access: AccessConfiguration;
   /** What is shown of images, and how much of everything there may be. */
+  readonly safety: SafetyConfiguration;
   readonly limits: LimitConfiguration;
   /** Where metadata definitions come from. */
   readonly metadefs: MetadefConfiguration;
@@ -122,6 +125,7 @@ export function examineConfiguration(sources: ConfigurationSources): ExaminedCon
     ...Object.values(LIMIT_OPTIONS),
     ...Object.values(METADEF_OPTIONS),
     ...Object.values(OPERATOR_OPTIONS),
+    ...Object.values(SAFETY_OPTIONS),
   ]);
   reader.problems.push(...files.flatMap((file) => file.problems));
   const values = readValues(reader, sources);
@@ -133,6 +137,7 @@ export function examineConfiguration(sources: ConfigurationSources): ExaminedCon
   const metadefs = readMetadefs(reader);
   const conversions = readConversions(reader);
   const operators = readOperators(reader);
+  const safety = readSafety(reader);
   const access = readAccess(
     reader,
     sources.files.map((file) => file.name),
@@ -151,6 +156,7 @@ export function examineConfiguration(sources: ConfigurationSources): ExaminedCon
     metadefs,
     conversions,
     operators,
+    safety,
     secrets: reader.secrets,
     warnings,
   };

@@ -6,6 +6,7 @@ import { CONVERSION_OPTIONS } from './conversion-options.ts';
 import { IMPORT_OPTIONS } from './import-options.ts';
 import { LIMIT_OPTIONS } from './limit-options.ts';
 import { METADEF_OPTIONS } from './metadef-options.ts';
+import { SAFETY_OPTIONS } from './safety-options.ts';
 import { OPTIONS } from './options.ts';
 import { COMMON_STORE_OPTIONS, FILE_STORE_OPTIONS, HTTP_STORE_OPTIONS, S3_STORE_OPTIONS } from './store-options.ts';
 import { environmentName } from './value-source.ts';
@@ -20,6 +21,7 @@ export function sampleConfiguration(): string {
     ...Object.values(IMPORT_OPTIONS),
     ...Object.values(LIMIT_OPTIONS),
     ...Object.values(METADEF_OPTIONS),
+    ...Object.values(SAFETY_OPTIONS),
     ...Object.values(OPERATOR_OPTIONS),
     ...Object.values(COMMON_STORE_OPTIONS),
     ...Object.values(FILE_STORE_OPTIONS),

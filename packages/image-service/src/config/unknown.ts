@@ -5,6 +5,7 @@ import { DATABASE_OPTIONS } from './database-options.ts';
 import { CONVERSION_OPTIONS } from './conversion-options.ts';
 import { IMPORT_OPTIONS } from './import-options.ts';
 import { LIMIT_OPTIONS } from './limit-options.ts';
+import { SAFETY_OPTIONS } from './safety-options.ts';
 import { OPERATOR_OPTIONS } from './operator-options.ts';
 import { METADEF_OPTIONS } from './metadef-options.ts';
 import { OPTIONS } from './options.ts';
@@ -47,6 +48,7 @@ function knownNames(stores: readonly StoreSettings[]): Map<string, readonly stri
     ...Object.values(IMPORT_OPTIONS),
     ...Object.values(LIMIT_OPTIONS),
     ...Object.values(METADEF_OPTIONS),
+    ...Object.values(SAFETY_OPTIONS),
     ...Object.values(OPERATOR_OPTIONS),
   ]) {
     add(option.section, option.name);

@@ -10,6 +10,9 @@
  * - `last_location`: no other store has the image.
  * - `hash_mismatch`: the data has another digest than was said.
  * - `gone`: the image was deleted, or taken by somebody else, while its data came.
+ * - `reader_hung`, `reader_died`, `reader_out_of_memory`: reading the image took too long, made the process fail that
+ *   read it, or took more memory than it may.
+ * - `reader_busy`: too many images are being read.
  */
 export type ImportErrorCode =
   | 'format_mismatch'
@@ -20,7 +23,11 @@ export type ImportErrorCode =
   | 'busy'
   | 'last_location'
   | 'hash_mismatch'
-  | 'gone';
+  | 'gone'
+  | 'reader_hung'
+  | 'reader_died'
+  | 'reader_out_of_memory'
+  | 'reader_busy';
 
 /** A refusal of the import; the message is fit for users. */
 export class ImportError extends Error {

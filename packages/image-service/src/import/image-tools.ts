@@ -48,7 +48,7 @@ export interface ImageTools {
   /** As `inspect`, of bytes that are no file of this machine. */
   inspectSource(
     source: ByteSource,
-    options: { readonly declared?: string; readonly maxVirtualSize: number },
+    options: { readonly declared?: string; readonly fileName?: string; readonly maxVirtualSize: number },
   ): Promise<Verdict>;
   /** True for a file that holds an image in a container. */
   isPacked(path: string): Promise<boolean>;

@@ -37,7 +37,7 @@ async function inspected(inspect: () => Promise<Verdict>): Promise<Verdict> {
     return await inspect();
   } catch (error) {
     if (error instanceof ImageError && (error.code === 'io' || error.code === 'aborted')) throw error;
-    if (error instanceof Error && error.name === 'AbortError') throw error;
+    if (error instanceof ImportError || (error instanceof Error && error.name === 'AbortError')) throw error;
     throw new ImportError('unsafe_image', 'The image could not be inspected, so it is not known to be safe');
   }
 }

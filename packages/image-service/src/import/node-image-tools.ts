@@ -31,11 +31,12 @@ export function nodeImageTools(threads: number | undefined): ImageTools {
         ...(signal === undefined ? {} : { signal }),
       }),
     openInFormat: openUnwrittenFile,
-    inspectSource: (source, { declared, maxVirtualSize }) =>
+    inspectSource: (source, { declared, fileName, maxVirtualSize }) =>
       inspect(source, {
         codecs: nodeCodecs(),
         formats,
         limits: { maxVirtualSize },
+        ...(fileName === undefined ? {} : { fileName }),
         ...(declared === undefined ? {} : { declared }),
       }),
     isPacked: async (path) => (await packedAs(path)) !== undefined,
