@@ -76,8 +76,8 @@ export function gatedParts(parts: RawParts, life: Doom): RawParts {
   const { readable, checkOptions, ...toolWork } = tools;
   return {
     ...parts,
-    // A submission belongs to the transaction around it: a process that dies in a transaction is the database's affair.
-    journal: { ...doomedAll({ ...journal }, life), submit: journal.submit },
+    // A submission and a hold belong to the transaction around them: a process that dies in a transaction is the database's affair.
+    journal: { ...doomedAll({ ...journal }, life), submit: journal.submit, hold: journal.hold },
     staging: { ...doomedAll(async, life), release, hashed },
     tools: { ...doomedAll(toolWork, life), readable, checkOptions },
     stores: new Map(

@@ -1,0 +1,195 @@
+/** Imports into stores that want different formats, and copies, killed at every operation: as `crash.test.ts` does. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { afterEach, describe, expect, test } from 'vitest';
+import { heldBlobs } from '../src/import/held-blobs.ts';
+import { submitCopy } from '../src/import/copy/submit.ts';
+import { removeOrphans } from '../src/import/orphan-removal.ts';
+import { submitImport } from '../src/import/submit.ts';
+import type { WholeService } from '../src/main.ts';
+import { openWholeService } from '../src/main.ts';
+import type { Faults } from './faults.ts';
+import { faultyParts, gatedParts } from './faults.ts';
+import type { Doom } from './doom.ts';
+import { doom } from './doom.ts';
+import type { World } from './world.ts';
+import { diskBytes, makeWorld, memoryDirectory } from './world.ts';
+
+const SOURCE = diskBytes();
+const TASK = '00000000-0000-4000-8000-000000000001';
+const IMAGE = '00000000-0000-4000-8000-000000000002';
+const WISHES = { 'a.output_format': 'raw', 'b.output_format': 'qcow2' };
+
+const worlds: World[] = [];
+afterEach(async () => {
+  await Promise.all(worlds.splice(0).map((world) => world.remove()));
+});
+
+/** Opens the service for one life of a process. Each life has the lock. */
+function open(world: World, faults: Faults, life: Doom): Promise<WholeService> {
+  return openWholeService({
+    configFiles: [world.configFile],
+    environment: {},
+    overrides: WISHES,
+    intercept: (parts) => ({
+      ...gatedParts(faultyParts(parts, faults), life),
+      acquireLock: () => ({ release: () => {} }),
+    }),
+  });
+}
+
+const immortal = (): Doom => doom(Number.POSITIVE_INFINITY, () => {});
+
+/** What is begun in the life that dies. */
+interface Work {
+  /** Made before, by a process that does not die. */
+  prepare(world: World): Promise<void>;
+  submit(whole: WholeService, world: World): Promise<unknown>;
+}
+
+const IMPORT: Work = {
+  prepare: async (world) => writeFile(world.path('disk.raw'), SOURCE),
+  submit: ({ parts, engine }, world) =>
+    submitImport(parts, engine, {
+      taskId: TASK,
+      taskType: 'import',
+      taskInput: {},
+      image: { id: IMAGE, diskFormat: 'raw', containerFormat: 'bare' },
+      importFrom: world.path('disk.raw'),
+      stores: ['a', 'b'],
+    }),
+};
+
+const COPY: Work = {
+  async prepare(world) {
+    await IMPORT.prepare(world);
+    const { service, parts, engine } = await open(world, {}, immortal());
+    await submitImport(parts, engine, {
+      taskId: IMAGE,
+      taskType: 'import',
+      taskInput: {},
+      image: { id: IMAGE, diskFormat: 'raw', containerFormat: 'bare' },
+      importFrom: world.path('disk.raw'),
+      stores: ['a'],
+    });
+    await service.resume();
+    await service.close();
+  },
+  submit: ({ parts, engine }) =>
+    submitCopy(parts, engine, { taskId: TASK, taskInput: {}, imageId: IMAGE, stores: ['b'], asker: {} }),
+};
+
+/** True when the life outlived the work. */
+async function liveUntil(
+  world: World,
+  work: Work,
+  { faults, dieAt }: { readonly faults: Faults; readonly dieAt: number },
+): Promise<boolean> {
+  const death = Promise.withResolvers<void>();
+  const life = doom(dieAt, death.resolve);
+  const live = async (): Promise<void> => {
+    const whole = await open(world, faults, life);
+    await work.submit(whole, world);
+    await whole.service.resume();
+    await whole.service.close();
+  };
+  await Promise.race([live(), death.promise]);
+  if (!life.dead()) return true;
+  await life.still();
+  return false;
+}
+
+/** Brings everything to its end, and gives what lies in the stores then: by store, the content of its files. */
+async function resume(world: World, faults: Faults): Promise<Readonly<Record<string, readonly Buffer[]>>> {
+  const { service, parts } = await open(world, faults, immortal());
+  await service.resume();
+  const { catalog, now, log } = parts;
+  const held = heldBlobs({ holds: catalog.blobHolds, now, log });
+  await removeOrphans({ ...parts, blobRemovals: catalog.blobRemovals, holds: catalog.blobHolds, held, graceMs: 0 });
+  await service.close();
+  const files = await world.files();
+  expect(files.filter((name) => !name.startsWith('store'))).toEqual([]);
+  const contents = async (store: string): Promise<readonly Buffer[]> =>
+    Promise.all(files.filter((name) => name.startsWith(`store-${store}/`)).map((name) => readFile(world.path(name))));
+  return { a: await contents('a'), b: await contents('b') };
+}
+
+async function freshWorld(work: Work): Promise<World> {
+  const world = await makeWorld(await memoryDirectory());
+  worlds.push(world);
+  await work.prepare(world);
+  return world;
+}
+
+/** What the stores hold after a life that nothing disturbs. */
+async function undisturbed(work: Work): Promise<Readonly<Record<string, readonly Buffer[]>>> {
+  const world = await freshWorld(work);
+  expect(await liveUntil(world, work, { faults: {}, dieAt: Number.POSITIVE_INFINITY })).toBe(true);
+  return resume(world, {});
+}
+
+const scenarios: readonly {
+  readonly name: string;
+  readonly work: Work;
+  readonly faults: Faults;
+  readonly stride: number;
+}[] = [
+  { name: 'an import', work: IMPORT, faults: {}, stride: 2 },
+  { name: 'an import', work: IMPORT, faults: { failing: 'store b' }, stride: 3 },
+  { name: 'a copy', work: COPY, faults: {}, stride: 1 },
+  { name: 'a copy', work: COPY, faults: { failing: 'verify' }, stride: 3 },
+  { name: 'a copy', work: COPY, faults: { failing: 'store b' }, stride: 2 },
+];
+
+describe('killed at any operation and started again', () => {
+  test.each(scenarios)(
+    '$name with $faults ends the same, bit by bit, and nothing is left over',
+    async ({ work, faults, stride }) => {
+      const whole = await undisturbed(work);
+      const expected = faults.failing === undefined ? whole : { a: work === COPY ? whole['a'] : [], b: [] };
+      let dieAt = 1;
+      for (let survived = false; !survived; dieAt += stride) {
+        const world = await freshWorld(work);
+        survived = await liveUntil(world, work, { faults, dieAt });
+        const service = await world.open({ overrides: WISHES });
+        const begun = (await service.tasks()).some((task) => task.id === TASK);
+        await service.close();
+        const left = await resume(world, faults);
+        if (!begun) continue;
+        for (const store of ['a', 'b']) {
+          const [found = [], wanted = []] = [left[store], expected[store as 'a' | 'b']];
+          expect(found.map((file, index) => file.equals(wanted[index] ?? Buffer.alloc(0)))).toEqual(
+            wanted.map(() => true),
+          );
+        }
+        await expectRecords(world, { work, failing: faults.failing !== undefined });
+        await world.remove();
+      }
+      expect(dieAt).toBeGreaterThan(20);
+    },
+    300_000,
+  );
+});
+
+/** The catalogue agrees: the task has ended, the image is as it must be. */
+async function expectRecords(
+  world: World,
+  { work, failing }: { readonly work: Work; readonly failing: boolean },
+): Promise<void> {
+  const service = await world.open({ overrides: WISHES });
+  const [task, image] = [await service.task(TASK), await service.image(IMAGE)];
+  expect(task.status).toBe(failing ? 'failure' : 'success');
+  expect(image.status).toBe(failing && work === IMPORT ? 'queued' : 'active');
+  const stores = image.locations.map(({ store, form }) => [store, form?.diskFormat]);
+  const kept = work === IMPORT ? [] : [['a', undefined]];
+  expect(stores).toEqual(
+    failing
+      ? kept
+      : [
+          ['a', undefined],
+          ['b', 'qcow2'],
+        ],
+  );
+  expect(image.properties['os_glance_failed_import']).toBe(failing ? (work === COPY ? 'b' : 'a,b') : '');
+  expect(image.properties).not.toHaveProperty('os_glance_import_task');
+  await service.close();
+}
