@@ -150,10 +150,13 @@ export const ROOMS: readonly Room[] = [
     mustNotSay: ['http'],
   },
   { name: 'engine of the service', path: `${SERVICE}/run-engine.ts`, mayImport: ['everything'], mustNotSay: ['http'] },
+  { name: 'incoming data', path: `${SERVICE}/incoming-data.ts`, mayImport: ['everything'], mustNotSay: ['http'] },
   { name: 'worker', path: `${SERVICE}/worker.ts`, mayImport: ['everything'], mustNotSay: ['http'] },
   { name: 'server', path: `${SERVICE}/server.ts`, mayImport: ['everything'], mustNotSay: [] },
   { name: 'cached images', path: `${SERVICE}/cached-images.ts`, mayImport: ['everything'], mustNotSay: [] },
   { name: 'roads of images', path: `${SERVICE}/image-roads.ts`, mayImport: ['everything'], mustNotSay: [] },
+  { name: 'calls for imports', path: `${SERVICE}/import-calls.ts`, mayImport: ['everything'], mustNotSay: [] },
+  { name: 'services elsewhere', path: `${SERVICE}/remote-services.ts`, mayImport: ['everything'], mustNotSay: [] },
   {
     name: 'files of metadata definitions',
     path: `${SERVICE}/metadef-files.ts`,

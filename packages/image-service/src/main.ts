@@ -31,6 +31,8 @@ import type { ImageService } from './import/service.ts';
 import { imageService } from './import/service.ts';
 import { hashThreads } from './staging/hash.ts';
 import type { Observer } from './observed.ts';
+import { openRemoteImages } from './remote-services.ts';
+import type { RemoteImages } from './remotes/remote-images.ts';
 import type { ProcessRole } from './run-engine.ts';
 import { runEngine } from './run-engine.ts';
 import { openStaging } from './staging/staging.ts';
@@ -48,6 +50,7 @@ export interface RawParts {
   readonly staging: Staging;
   readonly uploads: Staging;
   readonly download: Download;
+  readonly remotes: RemoteImages;
   readonly stores: ReadonlyMap<string, ImageStore>;
   readonly tools: ImageTools;
   readonly acquireLock: () => EngineLock;
@@ -141,6 +144,7 @@ async function makeParts(configuration: Configuration, db: Kysely<Tables>, tools
       purpose: 'uploads',
     }),
     download: webDownload(downloadRules(configuration)),
+    remotes: await openRemoteImages(configuration),
     stores,
     tools,
     acquireLock: () => acquireEngineLock(lockPath(configuration.database)),

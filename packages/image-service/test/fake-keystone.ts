@@ -11,6 +11,8 @@ export interface FakeToken {
   readonly system?: boolean;
   readonly roles?: readonly string[];
   readonly is_admin_project?: boolean;
+  /** Given to who does not ask to leave it out. */
+  readonly catalog?: readonly unknown[];
   /** Milliseconds since 1970. */
   readonly expiresAt: number;
 }
@@ -103,7 +105,10 @@ function check(fake: FakeKeystone, request: IncomingMessage, response: ServerRes
   if (!fake.ownTokens.has(own ?? '')) response.writeHead(401).end('{}');
   else if (token === undefined || expired || !url.pathname.endsWith('/v3/auth/tokens'))
     response.writeHead(404).end('{}');
-  else response.writeHead(200).end(JSON.stringify(tokenDocument(token)));
+  else {
+    const catalog = url.searchParams.has('nocatalog') ? undefined : (token.catalog ?? []);
+    response.writeHead(200).end(JSON.stringify(tokenDocument(token, catalog)));
+  }
 }
 
 function tokenDocument(token: FakeToken, catalog?: readonly unknown[]): unknown {

@@ -1,6 +1,7 @@
 import { access, readFile } from 'node:fs/promises';
 import type { Authenticator, Policy } from './caller.ts';
 import { noAuthentication } from './caller.ts';
+import type { KeystoneAccess } from './keystone/keystone.ts';
 import { keystone } from './keystone/keystone.ts';
 import type { KeystoneSettings } from './keystone/settings.ts';
 import { PolicyError } from './policy/errors.ts';
@@ -33,6 +34,8 @@ export interface AccessSurroundings {
 export interface Access {
   readonly authenticator: Authenticator;
   readonly policy: Policy;
+  /** Where the services are that a caller's token is good for; absent where no identity service is asked. */
+  readonly endpoints?: KeystoneAccess['endpoints'];
   /** `nobody`: everybody is taken for the local administrator. */
   readonly asks: 'everybody' | 'nobody';
   close(): Promise<void>;
@@ -63,9 +66,10 @@ export async function openAccess(settings: AccessSettings, surroundings: AccessS
   const rules = await openPolicy(settings, surroundings);
   try {
     const asked = await openAuthenticators(settings, surroundings);
-    const authenticator = asked === undefined ? noAuthentication() : withAdminRule(asked, rules.policy);
+    const authenticator = asked === undefined ? noAuthentication() : withAdminRule(asked.authenticator, rules.policy);
     return {
       authenticator,
+      ...(asked?.endpoints === undefined ? {} : { endpoints: asked.endpoints }),
       policy: rules.policy,
       asks: asked === undefined ? 'nobody' : 'everybody',
       async close() {
@@ -127,7 +131,7 @@ async function openPolicy(
 async function openAuthenticators(
   settings: AccessSettings,
   surroundings: AccessSurroundings,
-): Promise<Authenticator | undefined> {
+): Promise<Asked | undefined> {
   const { keystone: ofKeystone, tokenFile } = settings;
   const identity =
     ofKeystone === undefined
@@ -141,10 +145,15 @@ async function openAuthenticators(
           },
           surroundings,
         );
-  if (tokenFile === undefined) return identity;
+  if (tokenFile === undefined) {
+    return identity === undefined ? undefined : { authenticator: identity, endpoints: identity.endpoints };
+  }
   const own = await openTokens(tokenFile, surroundings);
-  return identity === undefined ? own : byTokenKind(own, identity);
+  if (identity === undefined) return { authenticator: own };
+  return { authenticator: byTokenKind(own, identity), endpoints: identity.endpoints };
 }
+
+type Asked = Pick<Access, 'authenticator' | 'endpoints'>;
 
 async function openTokens(path: string, { log, now }: AccessSurroundings): Promise<Authenticator> {
   try {

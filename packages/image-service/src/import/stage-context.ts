@@ -1,6 +1,7 @@
 import type { LimitSource } from '../catalog/quota.ts';
 import type { Catalog, ImageRepo } from '../catalog/repositories.ts';
 import type { Download } from '../staging/download.ts';
+import type { RemoteImages } from '../remotes/remote-images.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { ImageStore } from '../store/store.ts';
 import type { ImageTools } from './image-tools.ts';
@@ -37,6 +38,8 @@ export interface ImportParts<Transaction = unknown> {
   /** Where bytes that callers gave wait for their import, by image. */
   readonly uploads: Staging;
   readonly download: Download;
+  /** Other image services. */
+  readonly remotes: RemoteImages;
   readonly stores: ReadonlyMap<string, ImageStore>;
   readonly tools: ImageTools;
   readonly settings: ImportSettings;

@@ -1,3 +1,5 @@
+import type { RemoteSource } from '../remotes/remote-images.ts';
+
 /** The ways in which images are imported; `upload`: data that was given directly, and has to be converted. */
 export type ImportMethod = 'glance-direct' | 'web-download' | 'glance-download' | 'upload';
 
@@ -14,6 +16,8 @@ export type ImportInput = {
   readonly import_from: string;
   /** How the bytes come in: a file that callers have staged, or a download. Absent: a file of this machine is copied. */
   readonly import_method?: ImportMethod;
+  /** For `glance-download`. */
+  readonly remote?: RemoteSource;
   /** What is imported lies in a container, and is taken out of it; `entry` chooses in an archive. Absent: the file itself. */
   readonly unpack?: { readonly entry: string | null };
   /** The plugin `image_decompression`: what turns out to lie in a container is taken out of it. */

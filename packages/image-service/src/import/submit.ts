@@ -3,6 +3,7 @@ import type { ImageRecord, ImageStatus, NewImage } from '../catalog/image.ts';
 import type { ImageRepo } from '../catalog/repositories.ts';
 import type { NewTask, TaskDocument, TaskRecord } from '../catalog/task.ts';
 import type { Engine } from '../flow/engine.ts';
+import type { RemoteSource } from '../remotes/remote-images.ts';
 import { checkedId } from '../staging/scratch.ts';
 import { localPath } from '../staging/source-url.ts';
 import { readerFor } from './convert.ts';
@@ -26,6 +27,10 @@ export interface WantedImport extends StoreWish {
   readonly importFrom: string;
   /** How callers import; absent for a file of this machine. */
   readonly method?: ImportMethod;
+  /** For `glance-download`. */
+  readonly remote?: RemoteSource;
+  /** The only machine on which the source can be read. */
+  readonly node?: string;
   /** Who asked for it, as the task keeps it. */
   readonly asker?: Omit<NewTask, 'id' | 'type' | 'input' | 'imageId'>;
   /** Properties that the image gets when it becomes active. */
@@ -49,13 +54,14 @@ export async function submitImport<T>(
 ): Promise<TaskRecord> {
   const { settings } = parts;
   const stores = wantedStores(parts, wanted);
-  if (wanted.method !== 'web-download') localPath(wanted.importFrom);
+  if (!comesOverNet(wanted.method)) localPath(wanted.importFrom);
   const general = wanted.taskType === 'import' ? settings.conversionFormat : settings.outputFormat;
   const forms = wantedForms(settings, stores, { general, conversionFormat: wanted.conversionFormat });
   return parts.catalog.transaction(async ({ images, tasks, transaction }) => {
     const image = await recordedImage(images, wanted.image);
     refuseImage(settings, image, wanted.method);
-    refuseUnreadable(parts, image, forms);
+    // What another image service has is described by that service.
+    if (wanted.method !== 'glance-download') refuseUnreadable(parts, image, forms);
     const { [FAILED_STORES_PROPERTY]: _failed, ...properties } = image.properties;
     const lock = { [IMPORT_TASK_PROPERTY]: wanted.taskId, [IMPORTING_STORES_PROPERTY]: stores.join(',') };
     await images.save(image, { properties: { ...properties, ...lock } });
@@ -72,15 +78,21 @@ export async function submitImport<T>(
       import_from: wanted.importFrom,
       ...(wanted.method === undefined ? {} : { import_method: wanted.method }),
       ...(wanted.unpack === undefined ? {} : { unpack: wanted.unpack }),
+      ...(wanted.remote === undefined ? {} : { remote: wanted.remote }),
       ...(wanted.decompress === undefined ? {} : { decompress: wanted.decompress }),
       ...(wanted.injected === undefined ? {} : { injected: wanted.injected }),
       ...forms,
       stores,
       all_stores_must_succeed: wanted.allStoresMustSucceed ?? true,
     };
-    await engine.submit({ id: task.id, flow: IMPORT_FLOW, input, ...groupOf(task) }, transaction);
+    const node = wanted.node === undefined ? {} : { node: wanted.node };
+    await engine.submit({ id: task.id, flow: IMPORT_FLOW, input, ...groupOf(task), ...node }, transaction);
     return task;
   });
+}
+
+function comesOverNet(method: ImportMethod | undefined): boolean {
+  return method === 'web-download' || method === 'glance-download';
 }
 
 /** Throws `not_convertible` when there is a conversion to make and no reader for what the image is declared to be. */
@@ -116,6 +128,16 @@ function refuseImage(settings: ImportSettings, image: ImageRecord, method: Impor
     throw new ImportError('conflict', 'The data of the image is still being staged');
   }
   if (lock !== undefined) throw new ImportError('conflict', `The image is being imported by task ${lock} already`);
+  // What another image service has is described by that service.
+  if (method === 'glance-download') return;
+  refuseFormats(settings, { diskFormat, containerFormat });
+}
+
+/** Throws `invalid_value` for formats that are not accepted here. */
+export function refuseFormats(
+  settings: ImportSettings,
+  { diskFormat, containerFormat }: Pick<ImageRecord, 'diskFormat' | 'containerFormat'>,
+): void {
   const formats = settings.diskFormats.filter((name) => DISK_FORMAT_NAMES.includes(name));
   if (diskFormat === null || !formats.includes(diskFormat)) {
     throw new ImportError('invalid_value', `"${diskFormat}" is no disk_format; choices: ${formats.join(', ')}`);

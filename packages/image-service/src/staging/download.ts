@@ -61,46 +61,66 @@ export function webDownload(rules: DownloadRules): Download {
   };
   return {
     check: (address) => void check(address),
-    async open(address, work) {
-      const watched = watchedRule(mayReach);
-      const source = { url: check(address), mayReach: watched.mayReach, checkUrl, stallMs: rules.stallMs };
-      const first = await got(source, work, {});
-      const sizeBytes = announcedSize(first);
-      if (sizeBytes !== undefined && sizeBytes > work.maxBytes) {
-        first.discard();
-        throw new StagingError('too_large', `The source has ${sizeBytes} bytes, at most ${work.maxBytes} are accepted`);
-      }
-      const limits = {
-        maxBytes: work.maxBytes,
-        stallMs: rules.stallMs,
-        ...(sizeBytes === undefined ? {} : { expectedBytes: sizeBytes }),
-      };
-      return {
-        sizeBytes,
-        ...(watched.onlyPublic() ? { publicHost: source.url.hostname } : {}),
-        bytes: reported(limitedBytes(resumed(source, work, first), limits), work, sizeBytes),
-      };
-    },
+    open: async (address, work) =>
+      openWebSource({ url: check(address), mayReach, checkUrl, stallMs: rules.stallMs }, work),
   };
 }
 
-interface WebSource {
+/** What is downloaded, and how it may be reached. */
+export interface WebSource {
   readonly url: URL;
   readonly mayReach: AddressRule;
+  /** Asked about the address and each that it redirects to; throws for those that are not wanted. */
   readonly checkUrl: (url: URL) => void;
   readonly stallMs: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** What lies there never changes: it goes on where it was cut off without being told that it is the same. */
+  readonly lastsUnchanged?: true;
+  /** Certificates of the authorities that are trusted, PEM; the system's when absent. */
+  readonly authorities?: string;
+}
+
+/** Begins a download. Throws as `Download.open` does. */
+export async function openWebSource(wanted: WebSource, work: DownloadWork): Promise<OpenedDownload> {
+  const watched = watchedRule(wanted.mayReach);
+  const source = { ...wanted, mayReach: watched.mayReach };
+  const first = await got(source, work, {});
+  const sizeBytes = announcedSize(first);
+  if (sizeBytes !== undefined && sizeBytes > work.maxBytes) {
+    first.discard();
+    throw new StagingError('too_large', `The source has ${sizeBytes} bytes, at most ${work.maxBytes} are accepted`);
+  }
+  const limits = {
+    maxBytes: work.maxBytes,
+    stallMs: source.stallMs,
+    ...(sizeBytes === undefined ? {} : { expectedBytes: sizeBytes }),
+  };
+  return {
+    sizeBytes,
+    ...(watched.onlyPublic() ? { publicHost: source.url.hostname } : {}),
+    bytes: reported(limitedBytes(resumed(source, work, first), limits), work, sizeBytes),
+  };
 }
 
 async function got(
-  { url, mayReach, checkUrl, stallMs }: WebSource,
+  source: WebSource,
   { signal }: DownloadWork,
   headers: Readonly<Record<string, string>>,
 ): Promise<GotAnswer> {
+  const { url, mayReach, checkUrl, stallMs, authorities } = source;
   try {
-    const answer = await guardedGet({ url, mayReach, checkUrl, headers, idleTimeoutMs: stallMs, signal });
+    const answer = await guardedGet({
+      url,
+      mayReach,
+      checkUrl,
+      headers: { ...source.headers, ...headers },
+      idleTimeoutMs: stallMs,
+      signal,
+      ...(authorities === undefined ? {} : { authorities }),
+    });
     if (answer.code === 200 || answer.code === 206) return answer;
     answer.discard();
-    throw new StagingError('download_failed', `The source answered with ${answer.code}`);
+    throw new StagingError('download_failed', `The source answered with ${answer.code}`, undefined, answer.code);
   } catch (error) {
     throw downloadFault(error);
   }
@@ -130,15 +150,21 @@ async function* resumed(source: WebSource, work: DownloadWork, first: GotAnswer)
       }
       return;
     } catch (error) {
-      const same = etag !== undefined && !etag.startsWith('W/');
-      if (!(error instanceof GetError) || !same || resumes >= MAX_RESUMES) throw downloadFault(error);
-      answer = await got(source, work, { range: `bytes=${done}-`, 'if-range': etag });
+      const condition = sameness(source, etag);
+      if (!(error instanceof GetError) || condition === undefined || resumes >= MAX_RESUMES) throw downloadFault(error);
+      answer = await got(source, work, { range: `bytes=${done}-`, ...condition });
       if (answer.code !== 206 || !String(answer.headers['content-range']).startsWith(`bytes ${done}-`)) {
         answer.discard();
         throw new StagingError('source_changed', 'The source was changed, or cannot go on where it was cut off');
       }
     }
   }
+}
+
+/** By which header a source that is asked again says that it is still the same; undefined when it cannot. */
+function sameness({ lastsUnchanged }: WebSource, etag: string | undefined): Record<string, string> | undefined {
+  if (etag !== undefined && !etag.startsWith('W/')) return { 'if-range': etag };
+  return lastsUnchanged === true ? {} : undefined;
 }
 
 async function* reported(

@@ -20,10 +20,14 @@ export type StagingErrorCode =
 export class StagingError extends Error {
   readonly code: StagingErrorCode;
 
-  constructor(code: StagingErrorCode, message: string, cause?: unknown) {
+  /** The code of the answer, where the other side answered with an error. */
+  readonly answer: number | undefined;
+
+  constructor(code: StagingErrorCode, message: string, cause?: unknown, answer?: number) {
     super(message, cause === undefined ? undefined : { cause });
     this.name = 'StagingError';
     this.code = code;
+    this.answer = answer;
   }
 }
 

@@ -4,8 +4,15 @@ import { IdentityFault, identityHttp } from './identity-http.ts';
 import { ownToken } from './own-token.ts';
 import type { KeystoneSettings } from './settings.ts';
 import type { ExpiredTokens } from './token-check.ts';
+import { tokenCatalog } from './token-catalog.ts';
 import { tokenCheck } from './token-check.ts';
-import type { TokenFacts } from './token-document.ts';
+import type { CatalogEndpoint, TokenFacts } from './token-document.ts';
+
+/** Knows callers by tokens of Keystone, and where the services are that these are good for. */
+export interface KeystoneAccess extends Authenticator {
+  /** The endpoints in the catalogue of a caller's token. Throws as `authenticate` does. */
+  endpoints(token: string): Promise<readonly CatalogEndpoint[]>;
+}
 
 /** What the authenticator needs of its surroundings. */
 export interface KeystoneSurroundings {
@@ -23,10 +30,12 @@ const RETRY_AFTER_SECONDS = 5;
  * Knows callers by tokens of Keystone in X-Auth-Token, and services that pass calls on by theirs in X-Service-Token.
  * Identity API v3.
  */
-export function keystone(settings: KeystoneSettings, surroundings: KeystoneSurroundings): Authenticator {
+export function keystone(settings: KeystoneSettings, surroundings: KeystoneSurroundings): KeystoneAccess {
   const { now, sleep } = surroundings;
   const http = identityHttp(settings, sleep);
-  const checker = tokenCheck({ settings, http, own: ownToken(settings, http, now), now });
+  const own = ownToken(settings, http, now);
+  const checker = tokenCheck({ settings, http, own, now });
+  const catalog = tokenCatalog({ http, own });
   const challenge = `Keystone uri="${settings.challengeUri.replaceAll(/["\\]/g, '')}"`;
   const outcome = outcomeLog(surroundings.log);
 
@@ -47,6 +56,11 @@ export function keystone(settings: KeystoneSettings, surroundings: KeystoneSurro
         throw new AuthError('unauthenticated', 'The service token has none of the roles of services', { challenge });
       }
       return callerOf(await factsOf(token, counts ? 'allowed' : 'refused', signal), service);
+    },
+    async endpoints(token) {
+      const found = await outcome.watch(catalog.endpoints(token));
+      if (found === undefined) throw new AuthError('unauthenticated', 'The token is not good', { challenge });
+      return found;
     },
     close: async () => http.close(),
   };

@@ -59,23 +59,39 @@ export function tokenCheck(keystone: Keystone): TokenCheck {
   };
 }
 
-/** Identity API v3, "Validate and show information for token". */
+/** What asking Keystone about tokens takes. */
+export type AskedKeystone = Pick<Keystone, 'http' | 'own'>;
+
 async function askForToken(keystone: Keystone, token: string, expired: ExpiredTokens): Promise<TokenFacts | undefined> {
-  let answer = await validate(keystone, token, expired);
+  const query = `?nocatalog=1${expired === 'allowed' ? '&allow_expired=1' : ''}`;
+  const body = await askAboutToken(keystone, token, query);
+  return body === undefined ? undefined : readTokenDocument(body).facts;
+}
+
+/**
+ * The document of a token; undefined when it is not good. Throws `IdentityFault`. Identity API v3, "Validate and show
+ * information for token".
+ */
+export async function askAboutToken(
+  keystone: AskedKeystone,
+  token: string,
+  query: string,
+): Promise<string | undefined> {
+  let answer = await validate(keystone, token, query);
   // Our own token may have been revoked before its time.
-  if (answer.status === 401) answer = await validate(keystone, token, expired);
-  if (answer.status === 200) return readTokenDocument(answer.body).facts;
+  if (answer.status === 401) answer = await validate(keystone, token, query);
+  if (answer.status === 200) return answer.body;
   if (answer.status === 404) return undefined;
   if (answer.status === 401) throw new IdentityFault('Keystone no longer takes the token of the service');
   if (answer.status === 403) throw new IdentityFault('Keystone does not let the user of the service check tokens');
   throw new IdentityFault(`Keystone answers the check of a token with status ${answer.status}`);
 }
 
-async function validate({ http, own }: Keystone, token: string, expired: ExpiredTokens): Promise<IdentityAnswer> {
+async function validate({ http, own }: AskedKeystone, token: string, query: string): Promise<IdentityAnswer> {
   const held = await own.get();
   const answer = await http.call({
     method: 'GET',
-    url: `${held.identityUrl}/auth/tokens?nocatalog=1${expired === 'allowed' ? '&allow_expired=1' : ''}`,
+    url: `${held.identityUrl}/auth/tokens${query}`,
     headers: { 'x-auth-token': held.token, 'x-subject-token': token },
   });
   if (answer.status === 401) own.forget(held.token);
