@@ -194,6 +194,7 @@ function apiSettings(configuration: Configuration, version: string): ApiSettings
     },
     publicEndpoint: configuration.publicEndpoint,
     importMethods: configuration.enabledImportMethods,
+    transfers: configuration.safety,
     version,
   };
 }

@@ -10,6 +10,7 @@ import type { ImageStore } from '../store/store.ts';
 import type { CallWatch } from './calls.ts';
 import type { LookAtHealth } from './health.ts';
 import type { ImportCall } from './import-call.ts';
+import type { TransferLimits } from './transfer-limits.ts';
 
 /** What the API may be used for and up to where, as configured. */
 export interface ApiSettings {
@@ -36,6 +37,7 @@ export interface ApiSettings {
   /** The ways in which images can be imported now. */
   readonly importMethods: readonly string[];
   readonly version: string;
+  readonly transfers: TransferLimits;
 }
 
 /** What callers are told about a store. */

@@ -24,7 +24,7 @@ export function imageDataRoutes(root: FastifyInstance, parts: ApiParts): void {
     const options = { bodyLimit: MAX_BODY_BYTES };
     app.put(
       '/v2/images/:imageId/file',
-      { ...options, config: { summary: 'Give an image its data' } },
+      { ...options, config: { summary: 'Give an image its data', transfer: 'upload' } },
       async (request, reply) => {
         const image = await imageFor(parts, 'upload_image', request);
         const store = request.headers['x-image-meta-store'];
@@ -34,7 +34,7 @@ export function imageDataRoutes(root: FastifyInstance, parts: ApiParts): void {
     );
     app.put(
       '/v2/images/:imageId/stage',
-      { ...options, config: { summary: 'Keep data until it is imported' } },
+      { ...options, config: { summary: 'Keep data until it is imported', transfer: 'upload' } },
       async (request, reply) => {
         if (!parts.settings.importMethods.includes('glance-direct')) {
           throw new HttpError(404, 'The import method glance-direct is disabled.');
@@ -44,9 +44,8 @@ export function imageDataRoutes(root: FastifyInstance, parts: ApiParts): void {
         return reply.code(204).send();
       },
     );
-    app.get('/v2/images/:imageId/file', { config: { summary: 'Download the data of an image' } }, (request, reply) =>
-      download(parts, request, reply),
-    );
+    const given = { summary: 'Download the data of an image', transfer: 'download' } as const;
+    app.get('/v2/images/:imageId/file', { config: given }, (request, reply) => download(parts, request, reply));
   });
 }
 

@@ -13,6 +13,9 @@ export interface SentData {
   readonly tag: string | null;
 }
 
+/** Pieces that are read before the receiver has taken those before them. */
+const PIECES_AHEAD = 2;
+
 /** Answers with the data, or the part of it that is asked for. Throws 416. */
 export function sendData(
   { request, reply }: { readonly request: FastifyRequest; readonly reply: FastifyReply },
@@ -25,14 +28,16 @@ export function sendData(
   if (etag !== undefined) reply.header('etag', etag);
   if (range === undefined) {
     if (checksum !== null) reply.header('content-md5', checksum);
-    return reply.header('content-length', data.sizeBytes).send(Readable.from(data.read()));
+    return reply
+      .header('content-length', data.sizeBytes)
+      .send(Readable.from(data.read(), { highWaterMark: PIECES_AHEAD }));
   }
   const last = range.offset + range.length - 1;
   return reply
     .code(206)
     .header('content-range', `bytes ${range.offset}-${last}/${data.sizeBytes}`)
     .header('content-length', range.length)
-    .send(Readable.from(data.read(range)));
+    .send(Readable.from(data.read(range), { highWaterMark: PIECES_AHEAD }));
 }
 
 /** The range, unless what the caller has the beginning of is not what there is now. RFC 9110, section 13.1.5. */

@@ -27,6 +27,7 @@ import { openApiRoutes } from './openapi/routes.ts';
 import { methodsOf, routeTable } from './route-table.ts';
 import { schemaRoutes } from './schema-routes.ts';
 import { tagRoutes } from './tags.ts';
+import { HEADERS_MS, limitTransfers } from './transfer-limits.ts';
 import { versionRoutes } from './versions.ts';
 
 declare module 'fastify' {
@@ -55,6 +56,7 @@ export function apiServer(parts: ApiParts): FastifyInstance {
     // Uploads last as long as they last; what stalls is stopped by whoever reads it.
     requestTimeout: 0,
     connectionTimeout: 0,
+    http: { headersTimeout: HEADERS_MS },
     exposeHeadRoutes: false,
     requestIdHeader: false,
     genReqId: (request) => callId(request.headers['x-openstack-request-id']),
@@ -70,6 +72,7 @@ export function apiServer(parts: ApiParts): FastifyInstance {
     if (request.routeOptions.config.open === true || request.is404) return;
     request.caller = await parts.authenticator.authenticate(callHeaders(request));
   });
+  limitTransfers(app, parts.settings.transfers);
   app.setErrorHandler((error, request, reply) => sendError(parts, { error: error as FastifyError, request, reply }));
   app.setNotFoundHandler((request, reply) => {
     const methods = methodsOf(table, request.url);

@@ -132,10 +132,7 @@ export async function changePlaces(
 }
 
 /** The places that are not among the others. */
-function without(
-  places: readonly ImageLocation[],
-  others: readonly BlobPlace[],
-): readonly ImageLocation[] {
+function without(places: readonly ImageLocation[], others: readonly BlobPlace[]): readonly ImageLocation[] {
   const keys = new Set(others.map(({ store, location }) => `${store} ${location}`));
   return places.filter(({ store, location }) => !keys.has(`${store} ${location}`));
 }
