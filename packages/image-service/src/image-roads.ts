@@ -19,7 +19,6 @@ import type { IncomingData } from './import/image-data.ts';
 import { stageData, uploadData } from './import/image-data.ts';
 import { addressedPlaces, changePlaces, findPlace, removeFromStore } from './import/image-places.ts';
 import { addLocation } from './import/location-flow.ts';
-import { recoverImages } from './import/recovery.ts';
 import { removeImage } from './import/removal.ts';
 import { stageOf } from './import/service.ts';
 import { submitImport } from './import/submit.ts';
@@ -34,6 +33,7 @@ import { orphanRemoval } from './import/orphan-removal.ts';
 import type { StoredPlace } from './import/stored-data.ts';
 import { openStoredPlace } from './import/stored-data.ts';
 import { uploadConverted, uploadTarget } from './import/upload-converted.ts';
+import { incomingHoldsOf, recoverUploads, repeatedRecovery } from './incoming-data.ts';
 import type { WholeService } from './main.ts';
 
 /** What images go through when callers ask for it. */
@@ -46,6 +46,8 @@ export interface ImageRoads {
   readonly cache: CacheRoads | undefined;
   /** Brings images to rest that a death of the process left on their way; before anybody asks for anything. */
   recover(): Promise<void>;
+  /** The same again and again where other processes may die, from now until the returned function is called. */
+  startRecovery(): () => Promise<void>;
   /** Removes bytes that images gave up, from now until the returned function is called. */
   startRemoval(): () => Promise<void>;
   /** Brings images that wait for it into the cache, from now until the returned function is called. */
@@ -86,7 +88,8 @@ export function imageRoads(whole: WholeService, { access = {}, cache }: RoadPart
         await cached?.roads.forget(imageId);
       },
     },
-    recover: () => recoverImages(parts),
+    recover: () => recoverUploads(whole),
+    startRecovery: () => repeatedRecovery(whole),
     startRemoval: () => orphanRemoval(orphanParts(whole, held)),
     startCaching: () => cached?.start() ?? (async () => {}),
     close: () => converted.close(),
@@ -119,14 +122,15 @@ function dataRoads(
   { open, converted }: { readonly open: ImageDataRoads['open']; readonly converted: ConvertedDownloads },
 ): ImageDataRoads {
   const { parts: data, configuration } = whole;
+  const holds = incomingHoldsOf(whole);
   const limits = { maxBytes: configuration.imageSizeCap, stallMs: configuration.uploadStallTimeout * 1000 };
   const limited = ({ expectedBytes, ...rest }: DataInCall): IncomingData => ({
     ...rest,
     limits: { ...limits, ...(expectedBytes === undefined ? {} : { expectedBytes }) },
   });
   return {
-    upload: (incoming) => upload(whole, limited(incoming), incoming.asker),
-    stage: (incoming) => stageData(data, limited(incoming)),
+    upload: (incoming) => holds.during(incoming.imageId, () => upload(whole, limited(incoming), incoming.asker)),
+    stage: (incoming) => holds.during(incoming.imageId, () => stageData(data, limited(incoming)), 'rests'),
     open,
     openConverted: (image, wanted, signal) => converted.open(image, wanted, signal),
     inspect: (image) => inspectImage(data, image),

@@ -8,6 +8,7 @@ import { embeddedEngine } from './flow/embedded-engine.ts';
 import type { EngineOptions } from './flow/engine-options.ts';
 import type { Engine } from './flow/engine.ts';
 import { FlowError } from './flow/failure.ts';
+import type { NewJob } from './flow/job.ts';
 import type { Journal } from './flow/journal.ts';
 import type { EngineLock } from './flow/lock.ts';
 import { pgBossQueue } from './flow/pg-boss-queue.ts';
@@ -84,9 +85,13 @@ function sharedEngine(
     role: role === 'runs tasks' ? 'runs jobs' : 'only submits',
     ...(stagingScope === 'node' ? { bindsToNode: true } : {}),
   });
-  if (role !== 'runs tasks') return engine;
-  return {
+  const placed: Engine<Tx> = {
     ...engine,
+    submit: (job, transaction) => engine.submit({ ...job, ...placeOf(job, { node, stagingScope }) }, transaction),
+  };
+  if (role !== 'runs tasks') return placed;
+  return {
+    ...placed,
     async start() {
       await engine.start();
       residue.start();
@@ -96,6 +101,18 @@ function sharedEngine(
       await residue.stop();
     },
   };
+}
+
+/** A job that reads a file which only this machine has can run here only. */
+function placeOf(
+  { node: given, input }: NewJob,
+  { node, stagingScope }: Pick<Configuration['sharedWork'], 'stagingScope'> & { readonly node: string },
+): { readonly node?: string } {
+  if (given !== undefined) return { node: given };
+  const { import_from: from, import_method: method } = input;
+  const isFile = typeof from === 'string' && /^(?:\/|file:)/.test(from);
+  // Without a method it is a file that somebody named at a command line, wherever that was.
+  return isFile && (method === undefined || stagingScope === 'node') ? { node } : {};
 }
 
 interface ResidueWatch {

@@ -91,7 +91,7 @@ async function serveWatched(
     const app = apiServer(apiParts(whole, { options, access, roads, watch, health }));
     await whole.engine.start();
     await roads.recover();
-    opened.push({ close: roads.startRemoval() }, { close: roads.startCaching() });
+    opened.push({ close: roads.startRemoval() }, { close: roads.startRecovery() }, { close: roads.startCaching() });
     const { metrics, stopWithinMs } = configuration.operators;
     if (metrics !== undefined) opened.push(await listenForWatchers(metrics, { watch, health }));
     const url = await app.listen({ host, port: options.port ?? configuration.bindPort });

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -26,7 +26,7 @@ interface Installation {
   readonly world: World;
   readonly asker: ImageService;
   readonly overrides: Readonly<Record<string, string>>;
-  worker(order?: Pick<WorkerOrder, 'faults' | 'fate'>): Promise<WorkerProcess>;
+  worker(order?: Pick<WorkerOrder, 'faults' | 'fate'>, more?: Readonly<Record<string, string>>): Promise<WorkerProcess>;
 }
 
 async function install(more: Readonly<Record<string, string>> = {}): Promise<Installation> {
@@ -40,8 +40,12 @@ async function install(more: Readonly<Record<string, string>> = {}): Promise<Ins
     world,
     asker,
     overrides,
-    async worker(order = {}) {
-      const worker = await startWorker({ configFile: world.configFile, overrides, ...order });
+    async worker(order = {}, more = {}) {
+      const worker = await startWorker({
+        configFile: world.configFile,
+        overrides: { ...overrides, ...more },
+        ...order,
+      });
       closing.push(() => worker.end('SIGKILL'));
       return worker;
     },
@@ -250,6 +254,7 @@ describe('over the API of a process that runs nothing itself', () => {
     await served.begin();
     await served.file.asked(1);
     worker.child.kill('SIGUSR1');
+    await worker.said(/^"draining"$/);
     await served.begin();
     served.file.release();
     expect(await worker.ended).toBe(0);
@@ -267,6 +272,91 @@ describe('over the API of a process that runs nothing itself', () => {
     await Promise.race([served.file.asked(2).then(() => expect.unreachable()), delay(3000)]);
     served.file.release();
     for (const told of await Promise.all(events)) expect(told).toMatch(/"status":"success"/);
+  });
+});
+
+describe('several processes serve the API', () => {
+  interface Api {
+    readonly server: ImageServer;
+    call(line: string, body?: BodyInit, type?: string): Promise<Response>;
+  }
+
+  async function serveApi(
+    { world, overrides }: Installation,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<Api> {
+    const server = await serveImages({
+      configFiles: [world.configFile],
+      environment: {},
+      overrides: { ...overrides, 'diskmorph.run_tasks': 'false', ...more },
+      port: 0,
+      version: '0',
+    });
+    closing.push(() => server.close());
+    const call: Api['call'] = (line, body, type = 'application/octet-stream') => {
+      const [method = '', path = ''] = line.split(' ');
+      const sent = body === undefined ? {} : { body, headers: { 'content-type': type }, duplex: 'half' };
+      return fetch(`${server.url}${path}`, { method, ...sent } as RequestInit);
+    };
+    return { server, call };
+  }
+
+  async function newImage({ call }: Api): Promise<string> {
+    const body = JSON.stringify({ disk_format: 'raw', container_format: 'bare' });
+    const answer = await call('POST /v2/images', body, 'application/json');
+    return ((await answer.json()) as { readonly id: string }).id;
+  }
+
+  test('one that starts leaves alone what is being sent to another one', async () => {
+    const installation = await install();
+    const first = await serveApi(installation);
+    const image = await newImage(first);
+    const rest = Promise.withResolvers<void>();
+    const sent = Promise.withResolvers<void>();
+    const data = new ReadableStream({
+      async start(controller) {
+        controller.enqueue(SOURCE.subarray(0, 4096));
+        sent.resolve();
+        await rest.promise;
+        controller.enqueue(SOURCE.subarray(4096));
+        controller.close();
+      },
+    });
+    const upload = first.call(`PUT /v2/images/${image}/file`, data);
+    await sent.promise;
+    while ((await installation.asker.image(image)).status !== 'saving') await delay(10);
+    const second = await serveApi(installation);
+    rest.resolve();
+    expect((await upload).status).toBe(204);
+    const stored = await second.call(`GET /v2/images/${image}/file`);
+    expect(Buffer.from(await stored.arrayBuffer()).equals(SOURCE)).toBe(true);
+  });
+
+  test('what was staged on a machine that shares nothing is imported there, whoever is asked', async () => {
+    const apart = { 'diskmorph.staging_scope': 'node' };
+    const installation = await install(apart);
+    const machine = async (name: string): Promise<Readonly<Record<string, string>>> => {
+      const [work, staging] = [installation.world.path(`work-${name}`), installation.world.path(`staging-${name}`)];
+      for (const directory of [work, staging]) await mkdir(directory);
+      return {
+        'diskmorph.node_name': name,
+        'os_glance_tasks_store.filesystem_store_datadir': work,
+        'os_glance_staging_store.filesystem_store_datadir': staging,
+      };
+    };
+    const machines = { here: await machine('here'), there: await machine('there') };
+    const here = await serveApi(installation, machines.here);
+    const there = await serveApi(installation, machines.there);
+    const image = await newImage(here);
+    expect((await here.call(`PUT /v2/images/${image}/stage`, SOURCE)).status).toBe(204);
+    const request = JSON.stringify({ method: { name: 'glance-direct' } });
+    const answer = await there.call(`POST /v2/images/${image}/import`, request, 'application/json');
+    expect(answer.status).toBe(202);
+    const task = answer.headers.get('location') ?? '';
+    await installation.worker({}, machines.there);
+    await installation.worker({}, machines.here);
+    expect(await (await there.call(`GET ${task}/events`)).text()).toMatch(/"status":"success"/);
+    expect((await installation.asker.image(image)).status).toBe('active');
   });
 });
 

@@ -56,4 +56,8 @@ const worker = await openWorker({
 });
 say('up');
 process.once('SIGTERM', () => void worker.close());
-process.once('SIGUSR1', () => void worker.finish().then(() => worker.close()));
+process.once('SIGUSR1', () => {
+  const finished = worker.finish();
+  say('draining');
+  void finished.then(() => worker.close());
+});

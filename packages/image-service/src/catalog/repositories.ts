@@ -100,6 +100,25 @@ export interface ReservationRepo {
   clear(imageId: string): Promise<void>;
 }
 
+/** Data that is coming in through some process, or has come and waits for its import. Milliseconds since 1970. */
+export interface IncomingHold {
+  readonly id: string;
+  readonly imageId: string;
+  /** The machine that it comes to. */
+  readonly node: string;
+  /** When nobody is sending any more unless the hold is renewed; null: everything has come. */
+  readonly expiresAt: number | null;
+}
+
+/** Who is bringing data in: others leave it alone meanwhile. */
+export interface IncomingHoldRepo {
+  /** Begins, renews or changes a hold. */
+  keep(hold: IncomingHold): Promise<void>;
+  /** Missing means done. */
+  release(id: string): Promise<void>;
+  list(): Promise<readonly IncomingHold[]>;
+}
+
 /** The tasks. */
 export interface TaskRepo {
   /** Throws `not_found`. */
@@ -121,6 +140,7 @@ export interface Catalog<Transaction = unknown> {
   readonly blobRemovals: BlobRemovalRepo;
   readonly reservations: ReservationRepo;
   readonly blobHolds: BlobHoldRepo;
+  readonly incomingHolds: IncomingHoldRepo;
   /** Random and fixed at the creation of the catalogue: marks what belongs to it elsewhere. */
   readonly instanceId: string;
   /** Everything that `work` does through the given catalogue happens, or nothing does. */

@@ -3,6 +3,7 @@ import type { RemoteSource } from '../remotes/remote-images.ts';
 import { localPath } from '../staging/source-url.ts';
 import { ImportError } from './errors.ts';
 import { reservedBytes } from './reserved-bytes.ts';
+import { stagedPath } from './image-data.ts';
 import type { ImportParts } from './stage-context.ts';
 import type { ImportInput, Staged } from './state.ts';
 import { isStaged } from './state.ts';
@@ -30,7 +31,8 @@ export async function bringSource<T>(
   file: BroughtFile,
 ): Promise<BroughtSource> {
   const { staging } = parts;
-  if (isStaged(input.import_method)) return staging.adopt(localPath(input.import_from), file.to);
+  // Where it was staged may bear another name there than here.
+  if (isStaged(input.import_method)) return staging.adopt(await stagedPath(parts.uploads, input.image_id), file.to);
   if (input.remote !== undefined) return bringRemote(parts, { input, remote: input.remote, file });
   if (input.import_method !== 'web-download') {
     const { owner, ...copy } = file;

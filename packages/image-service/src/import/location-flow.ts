@@ -13,6 +13,7 @@ import type { FoundPlace, WantedPlace } from './image-places.ts';
 import { findPlace } from './image-places.ts';
 import type { ImportParts, StageOf } from './stage-context.ts';
 import { inPhase, stageName } from './stage-context.ts';
+import { groupOf } from './task-group.ts';
 
 /** The name under which the engine knows the flow. */
 export const LOCATION_FLOW = 'add_location';
@@ -75,7 +76,7 @@ export async function addLocation<T>(
       imageId: current.id,
       ...call.asker,
     });
-    await engine.submit({ id: taskId, flow: LOCATION_FLOW, input }, transaction);
+    await engine.submit({ id: taskId, flow: LOCATION_FLOW, input, ...groupOf(call.asker) }, transaction);
     return changed;
   });
   return { image, found };

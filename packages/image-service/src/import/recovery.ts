@@ -2,9 +2,11 @@ import { stat } from 'node:fs/promises';
 import type { ImageRecord, ImageStatus } from '../catalog/image.ts';
 import { IMPORTING_STORES_PROPERTY, IMPORT_TASK_PROPERTY } from '../catalog/image.ts';
 import type { Failure } from '../flow/failure.ts';
+import type { IncomingHold } from '../catalog/repositories.ts';
 import { changeImage } from '../catalog/repositories.ts';
 import type { DataParts } from './image-data.ts';
 import { queueAgain, stagedPath } from './image-data.ts';
+import { isComing } from './incoming-holds.ts';
 import { removeDeletedBlobs } from './removal.ts';
 
 const INTERRUPTED: Failure = {
@@ -12,12 +14,24 @@ const INTERRUPTED: Failure = {
   message: 'The service ended while the data came; give it again',
 };
 
+/** Which images to look at. */
+export interface RecoveryScope {
+  /** This machine. */
+  readonly node: string;
+  /** `alone`: no other process is at work on the database, so that nobody is sending. */
+  readonly company: 'alone' | 'beside others';
+  /** `node`: what was staged on other machines cannot be seen here. */
+  readonly staging: 'shared' | 'node';
+  readonly now: () => number;
+}
+
 /**
- * Brings images to rest whose data was on its way when the process died: nobody is sending any more. Uploads begin anew,
- * data that was staged whole stays, what deleted images have left goes. Before anybody can send data again.
+ * Brings images to rest whose data was on its way when its process died: nobody is sending any more. Uploads begin anew,
+ * data that was staged whole stays, what deleted images have left goes. Alone: before anybody can send data again.
  */
-export async function recoverImages(parts: DataParts): Promise<void> {
-  const saving = await allOf(parts, 'saving');
+export async function recoverImages(parts: DataParts, scope: RecoveryScope): Promise<void> {
+  const held = await heldElsewhere(parts, scope);
+  const saving = (await allOf(parts, 'saving')).filter(({ id }) => !held.coming.has(id));
   // What has come whole and is being converted goes on.
   const converting = saving.filter(({ properties }) => IMPORT_TASK_PROPERTY in properties);
   for (const image of saving) {
@@ -25,27 +39,68 @@ export async function recoverImages(parts: DataParts): Promise<void> {
     await removeUnnamedBlobs(parts, image);
     await queueAgain(parts, image.id, { from: 'saving', why: INTERRUPTED });
   }
-  const waiting: string[] = [];
   for (const image of await allOf(parts, 'uploading')) {
+    if (held.coming.has(image.id) || held.elsewhere.has(image.id)) continue;
     const whole = await stat(await stagedPath(parts.uploads, image.id)).catch(() => undefined);
     if (whole === undefined) {
       await queueAgain(parts, image.id, { from: 'uploading', why: INTERRUPTED });
     } else {
-      waiting.push(image.id);
       // The file bears its name only when it is whole; the record may have missed that.
       await changeImage(parts.catalog.images, image.id, ({ size }) =>
         size === null ? { size: whole.size } : undefined,
       );
     }
   }
-  const importing = (await allOf(parts, 'importing')).filter(({ properties }) => IMPORT_TASK_PROPERTY in properties);
-  await parts.uploads.keepOnly(async () => [...waiting, ...[...importing, ...converting].map((image) => image.id)]);
+  await parts.uploads.keepOnly((imageIds) => awaited(parts, scope, imageIds));
+  await forgetRested(parts);
   for (const image of await allOf(parts, 'deleted')) {
     if (image.locations.length > 0) await removeDeletedBlobs(parts, image);
     // Its data was on its way when it was deleted, and may have arrived.
     if ((image.properties[IMPORTING_STORES_PROPERTY] ?? '') === '') continue;
     await removeUnnamedBlobs(parts, image);
     await queueAgain(parts, image.id, { from: 'saving', why: INTERRUPTED });
+  }
+}
+
+interface HeldImages {
+  /** Somebody is sending. */
+  readonly coming: ReadonlySet<string>;
+  /** It lies on another machine, and is that one's to look at. */
+  readonly elsewhere: ReadonlySet<string>;
+}
+
+async function heldElsewhere({ catalog }: DataParts, scope: RecoveryScope): Promise<HeldImages> {
+  if (scope.company === 'alone') return { coming: new Set(), elsewhere: new Set() };
+  const holds = await catalog.incomingHolds.list();
+  const idsOf = (which: readonly IncomingHold[]): ReadonlySet<string> => new Set(which.map(({ imageId }) => imageId));
+  return {
+    coming: idsOf(holds.filter((hold) => isComing(hold, scope.now()))),
+    elsewhere: idsOf(holds.filter(({ node }) => scope.staging === 'node' && node !== scope.node)),
+  };
+}
+
+/** Those of the images whose staged data somebody will come back for. */
+async function awaited(
+  parts: DataParts,
+  scope: RecoveryScope,
+  imageIds: readonly string[],
+): Promise<readonly string[]> {
+  const { coming } = await heldElsewhere(parts, scope);
+  const { images } = parts.catalog;
+  const found = await Promise.all(imageIds.map((id) => images.get(id).catch(() => undefined)));
+  const kept = found.filter(
+    (image) => image !== undefined && (image.status === 'uploading' || IMPORT_TASK_PROPERTY in image.properties),
+  );
+  return [...coming, ...kept.map((image) => image?.id ?? '')];
+}
+
+/** What was said of data that no image waits for any more is of no use. */
+async function forgetRested({ catalog }: DataParts): Promise<void> {
+  for (const { id, imageId, expiresAt } of await catalog.incomingHolds.list()) {
+    if (expiresAt !== null) continue;
+    const image = await catalog.images.get(imageId).catch(() => undefined);
+    const waits = image !== undefined && (image.status === 'uploading' || IMPORT_TASK_PROPERTY in image.properties);
+    if (!waits) await catalog.incomingHolds.release(id);
   }
 }
 

@@ -11,6 +11,7 @@ import { ImportError } from './errors.ts';
 import { IMPORT_FLOW } from './flow.ts';
 import { DISK_FORMAT_NAMES, readerOf } from './format-table.ts';
 import type { ImportParts, ImportSettings } from './stage-context.ts';
+import { groupOf } from './task-group.ts';
 import type { ImportInput, ImportMethod } from './state.ts';
 import type { StoreWish, WantedForms } from './wanted-stores.ts';
 import { conversionsOf, wantedForms, wantedStores } from './wanted-stores.ts';
@@ -146,9 +147,4 @@ export function refuseFormats(
     const choices = settings.containerFormats.join(', ');
     throw new ImportError('invalid_value', `"${containerFormat}" is no container_format; choices: ${choices}`);
   }
-}
-
-/** Tasks of one project are one group. */
-export function groupOf({ owner }: Pick<TaskRecord, 'owner'>): { readonly group?: string } {
-  return owner === null ? {} : { group: owner };
 }

@@ -3,6 +3,7 @@ import type { Kysely, Transaction } from 'kysely';
 import type { Catalog, CatalogInTransaction } from '../repositories.ts';
 import { blobHoldTable } from './blob-holds.ts';
 import { blobRemovalTable } from './blob-removals.ts';
+import { incomingHoldTable } from './incoming-holds.ts';
 import { imageTable } from './images.ts';
 import { memberTable } from './members.ts';
 import { metadefTables } from './metadefs/metadefs.ts';
@@ -28,6 +29,7 @@ export async function openCatalog<Tables extends CatalogTables>(
     tasks: taskTable(db, now),
     blobRemovals: blobRemovalTable(db, now),
     blobHolds: blobHoldTable(db),
+    incomingHolds: incomingHoldTable(db),
     reservations: reservationTable(db),
     transaction: (work) => database.transaction().execute((transaction) => work(inside(transaction, now))),
   };

@@ -11,6 +11,7 @@ export const CATALOG_MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0005-catalog-metadefs': createMetadefs,
   '0006-catalog-blob-holds': createBlobHolds,
   '0007-catalog-reservations': createReservations,
+  '0008-catalog-incoming-holds': createIncomingHolds,
 };
 
 /**
@@ -161,5 +162,15 @@ async function createReservations(db: Kysely<unknown>): Promise<void> {
     .addColumn('image_id', 'varchar(36)', (column) => column.primaryKey().references('images.id'))
     .addColumn('stored_bytes', 'bigint', (column) => column.notNull())
     .addColumn('staged_bytes', 'bigint', (column) => column.notNull())
+    .execute();
+}
+
+async function createIncomingHolds(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('incoming_holds')
+    .addColumn('id', 'varchar(36)', (column) => column.primaryKey())
+    .addColumn('image_id', 'varchar(36)', (column) => column.notNull())
+    .addColumn('node', 'varchar(64)', (column) => column.notNull())
+    .addColumn('expires_at', 'bigint')
     .execute();
 }

@@ -99,6 +99,14 @@ export interface TaskRow {
   revision: number;
 }
 
+/** One row for each upload under way, and for data that has come and waits for its import (`expires_at` is null). */
+export interface IncomingHoldRow {
+  id: string;
+  image_id: string;
+  node: string;
+  expires_at: number | null;
+}
+
 /** Facts about the catalogue itself. */
 export interface CatalogFactRow {
   name: string;
@@ -132,4 +140,5 @@ export interface CatalogTables extends MetadefTables {
   image_members: ImageMemberRow;
   tasks: TaskRow;
   catalog_facts: CatalogFactRow;
+  incoming_holds: IncomingHoldRow;
 }

@@ -12,6 +12,7 @@ import { IMPORT_ERROR_PROPERTY } from '../conclude.ts';
 import { ImportError } from '../errors.ts';
 import { readerOf } from '../format-table.ts';
 import type { ImportParts } from '../stage-context.ts';
+import { groupOf } from '../task-group.ts';
 import type { StoreWish } from '../wanted-stores.ts';
 import { wantedStores } from '../wanted-stores.ts';
 import type { CopyForm, CopyInput } from './state.ts';
@@ -66,7 +67,7 @@ export async function submitCopy<T>(
       // Every save of the image has a revision of its own; uploads and imports are named after far smaller numbers.
       attempt_base: image.revision * ATTEMPTS,
     };
-    await engine.submit({ id: task.id, flow: COPY_FLOW, input }, transaction);
+    await engine.submit({ id: task.id, flow: COPY_FLOW, input, ...groupOf(task) }, transaction);
     return task;
   });
 }

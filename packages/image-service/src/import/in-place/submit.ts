@@ -9,6 +9,7 @@ import { ImportError } from '../errors.ts';
 import { WRAPPING_CONTAINERS } from '../image-data.ts';
 import { diskFormatOf, readerNamed } from '../format-table.ts';
 import type { ImportParts } from '../stage-context.ts';
+import { groupOf } from '../task-group.ts';
 import { chosenWriter } from '../target-choice.ts';
 import { CONVERSION_FLOW, CONVERSION_TASK } from './flow.ts';
 import type { ConversionInput } from './state.ts';
@@ -59,7 +60,7 @@ export async function submitConversion<T>(
     }
     await catalog.images.save(image, { properties: { ...image.properties, [IMPORT_TASK_PROPERTY]: task.id } });
     const input = conversionInput(parts, { image, target, wanted });
-    await engine.submit({ id: task.id, flow: CONVERSION_FLOW, input }, catalog.transaction);
+    await engine.submit({ id: task.id, flow: CONVERSION_FLOW, input, ...groupOf(task) }, catalog.transaction);
     return task;
   });
 }

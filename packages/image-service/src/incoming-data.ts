@@ -1,0 +1,42 @@
+import type { IncomingHolds } from './import/incoming-holds.ts';
+import { incomingHolds } from './import/incoming-holds.ts';
+import type { RecoveryScope } from './import/recovery.ts';
+import { recoverImages } from './import/recovery.ts';
+import type { WholeService } from './main.ts';
+
+/** How often is looked for uploads whose process has died. */
+const RECOVERY_INTERVAL_MS = 60_000;
+
+/** The holds on data that comes in through this process. */
+export function incomingHoldsOf({ parts, configuration }: WholeService): IncomingHolds {
+  const { catalog, now, log } = parts;
+  return incomingHolds({ holds: catalog.incomingHolds, node: configuration.sharedWork.nodeName, now, log });
+}
+
+/** Brings images to rest that a death of a process left on their way. */
+export function recoverUploads(whole: WholeService): Promise<void> {
+  return recoverImages(whole.parts, recoveryScope(whole));
+}
+
+/** The same again and again where other processes may die, from now until the returned function is called. */
+export function repeatedRecovery(whole: WholeService): () => Promise<void> {
+  if (recoveryScope(whole).company === 'alone') return async () => {};
+  const { log } = whole.parts;
+  let last = Promise.resolve();
+  const look = (): void => {
+    last = last
+      .then(() => recoverUploads(whole))
+      .catch((error: unknown) => log(`uploads that were cut off could not be looked for: ${String(error)}`));
+  };
+  const timer = setInterval(look, RECOVERY_INTERVAL_MS).unref();
+  return () => {
+    clearInterval(timer);
+    return last;
+  };
+}
+
+function recoveryScope({ parts, configuration }: WholeService): RecoveryScope {
+  const { nodeName: node, stagingScope: staging } = configuration.sharedWork;
+  const company = configuration.database.kind === 'sqlite' ? 'alone' : 'beside others';
+  return { node, company, staging, now: parts.now };
+}
