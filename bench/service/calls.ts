@@ -8,6 +8,16 @@ import { Agent, request } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 
+/**
+ * What Keystone's middleware would tell Glance of the caller: without a project Glance 25 cannot import. Ours, which
+ * asks nobody here, takes no notice.
+ */
+const CALLER = {
+  'x-identity-status': 'Confirmed',
+  'x-user-id': 'bench',
+  'x-project-id': 'bench',
+  'x-roles': 'admin,member,reader',
+};
 const agent = new Agent({ keepAlive: true });
 const POLL_MS = 50;
 const IMPORT_LIMIT_MS = 30 * 60_000;
@@ -21,7 +31,7 @@ interface Call {
 }
 
 async function begin(url: string, { method = 'GET', headers = {}, body, file }: Call): Promise<IncomingMessage> {
-  const call = request(url, { method, headers, agent });
+  const call = request(url, { method, headers: { ...CALLER, ...headers }, agent });
   const answered = once(call, 'response');
   if (file === undefined) call.end(body);
   else await pipeline(createReadStream(file, { highWaterMark: 2 ** 20 }), call);
@@ -54,6 +64,12 @@ export async function statusOf(url: string): Promise<number> {
   } catch {
     return 0;
   }
+}
+
+/** The id of one of the images. */
+export async function anyImage(service: string): Promise<string> {
+  const list: { images: { id: string }[] } = JSON.parse(await demand(`${service}/v2/images?limit=1`, {}, 200));
+  return list.images[0]?.id ?? '';
 }
 
 /** Reads an answer of 200 to its end; gives its length. */

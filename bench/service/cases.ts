@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { runCommand } from '../../fixtures/command.ts';
 import { spreadOf } from '../statistics.ts';
-import { createImage, deleteImage, download, get, importStaged, sendFile, showImage } from './calls.ts';
+import { anyImage, createImage, deleteImage, download, get, importStaged, sendFile, showImage } from './calls.ts';
 import type { RunningService } from './contender.ts';
 
 /** Figures of one run of one case of one service. */
@@ -75,10 +75,7 @@ function manyCalls(
     title,
     rounds: 3,
     async run(service) {
-      const list: { images: { id: string }[] } = JSON.parse(
-        await (await fetch(`${service.url}/v2/images?limit=1`)).text(),
-      );
-      const url = urlOf(service, list.images[0]?.id ?? '');
+      const url = urlOf(service, await anyImage(service.url));
       await get(url);
       const times: number[] = [];
       for (let call = 0; call < CALLS_ONE_AT_A_TIME; call++) {

@@ -1,5 +1,5 @@
 /** The two services as their operators would set them up for one machine: SQLite, a store of files, nobody is asked who they are. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runCommand } from '../../fixtures/command.ts';
 import { freePort } from '../../fixtures/free-port.ts';
@@ -35,16 +35,20 @@ async function placesOf(work: string, name: string): Promise<{ readonly folder: 
   return { folder, config: join(folder, 'service.conf') };
 }
 
+const DEBIANS_PASTE = '/etc/glance/glance-api-paste.ini';
+
 /** Debian's Glance with as many workers as it starts by itself; installed when it is missing and may be. */
 export async function glance(work: string): Promise<Program> {
   const command = await requirePackage('glance-api', 'glance-api');
   const manage = await requirePackage('glance-manage', 'glance-common');
   const { folder, config } = await placesOf(work, 'glance');
   const port = await freePort();
+  const paste = join(folder, 'paste.ini');
+  await writeFile(paste, (await readFile(DEBIANS_PASTE, 'utf8')).replaceAll(' unauthenticated-context ', ' context '));
   const own = `[database]
 connection = sqlite:///${folder}/state/glance.db
 [paste_deploy]
-config_file = /etc/glance/glance-api-paste.ini
+config_file = ${paste}
 [oslo_concurrency]
 lock_path = ${folder}/state
 `;
