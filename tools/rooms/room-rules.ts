@@ -154,6 +154,7 @@ export const ROOMS: readonly Room[] = [
   { name: 'worker', path: `${SERVICE}/worker.ts`, mayImport: ['everything'], mustNotSay: ['http'] },
   { name: 'server', path: `${SERVICE}/server.ts`, mayImport: ['everything'], mustNotSay: [] },
   { name: 'cached images', path: `${SERVICE}/cached-images.ts`, mayImport: ['everything'], mustNotSay: [] },
+  { name: 'project limits', path: `${SERVICE}/project-limits.ts`, mayImport: ['everything'], mustNotSay: [] },
   { name: 'roads of images', path: `${SERVICE}/image-roads.ts`, mayImport: ['everything'], mustNotSay: [] },
   { name: 'calls for imports', path: `${SERVICE}/import-calls.ts`, mayImport: ['everything'], mustNotSay: [] },
   { name: 'services elsewhere', path: `${SERVICE}/remote-services.ts`, mayImport: ['everything'], mustNotSay: [] },

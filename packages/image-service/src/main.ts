@@ -3,7 +3,6 @@ import { openCatalog } from './catalog/database/catalog.ts';
 import { isPostgresOutage } from './catalog/database/postgres.ts';
 import { limitedCatalog } from './catalog/limited-catalog.ts';
 import type { LimitSource } from './catalog/quota.ts';
-import { projectLimits } from './catalog/quota.ts';
 import type { Catalog } from './catalog/repositories.ts';
 import type { Configuration } from './config/load.ts';
 import { ConfigurationError } from './config/problem.ts';
@@ -38,6 +37,7 @@ import { runEngine } from './run-engine.ts';
 import { openStaging } from './staging/staging.ts';
 import type { Staging } from './staging/staging.ts';
 import type { ImageStore } from './store/store.ts';
+import { openProjectLimits } from './project-limits.ts';
 import { openStores } from './stores.ts';
 
 type Tx = Transaction<Tables>;
@@ -109,7 +109,7 @@ export async function openWholeService(options: OpenOptions): Promise<WholeServi
   if (wrong.length > 0) throw new ConfigurationError(wrong);
   const db = await openDatabase(configuration.database, log);
   try {
-    const raw = await makeParts(configuration, db, tools);
+    const raw = await makeParts(configuration, db, { tools, log });
     const { observer } = options;
     const observed = observer === undefined ? raw : { ...raw, stores: observer.stores(raw.stores) };
     const parts = options.intercept?.(observed) ?? observed;
@@ -124,8 +124,12 @@ export async function openWholeService(options: OpenOptions): Promise<WholeServi
   }
 }
 
-async function makeParts(configuration: Configuration, db: Kysely<Tables>, tools: IsolatedTools): Promise<RawParts> {
-  const limits = projectLimits(configuration.limits.projects);
+async function makeParts(
+  configuration: Configuration,
+  db: Kysely<Tables>,
+  { tools, log }: { readonly tools: IsolatedTools; readonly log: (message: string) => void },
+): Promise<RawParts> {
+  const limits = await openProjectLimits(configuration, log);
   const catalog = limitedCatalog(await openCatalog(db, Date.now), limits);
   const { instanceId } = catalog;
   const { freeSpaceMargin: marginBytes } = configuration;
@@ -148,7 +152,10 @@ async function makeParts(configuration: Configuration, db: Kysely<Tables>, tools
     stores,
     tools,
     acquireLock: () => acquireEngineLock(lockPath(configuration.database)),
-    endHelpers: async () => void (await Promise.all([hashing.close(), tools.close()])),
+    async endHelpers() {
+      limits.close();
+      await Promise.all([hashing.close(), tools.close()]);
+    },
   };
 }
 

@@ -135,9 +135,9 @@ describe('downloads', () => {
   });
 });
 
-describe('administration', () => {
-  const put = (id: string, as: string = 'ops:admin'): Promise<Answer> => world.call(`PUT /v2/cache/${id}`, { as });
+const put = (id: string, as: string = 'ops:admin'): Promise<Answer> => world.call(`PUT /v2/cache/${id}`, { as });
 
+describe('administration', () => {
   test('queued images are copied, of any store; removed one by one and all together', async () => {
     await serve();
     const [local, remote, waiting] = [await localImage(), await remoteImage(), await register()];

@@ -24,8 +24,11 @@ const hashHere: HashBytes = (bytes) => {
   };
 };
 
+function log(message: string): void {
+  logged.push(message);
+}
+
 async function openCache(maxBytes: number = 10_000): Promise<ImageCache> {
-  const log = (message: string): void => void logged.push(message);
   return openImageCache({ directory, maxBytes, stallMs: 1000, marginBytes: 0, hash: hashHere, now: Date.now, log });
 }
 

@@ -144,9 +144,12 @@ interface Pruned {
   readonly bytes: number;
 }
 
+function usedAt({ lastAccessed, lastModified }: CachedCopy): number {
+  return lastAccessed ?? lastModified;
+}
+
 async function pruneTo(directory: CacheDirectory, most: number): Promise<Pruned> {
   const copies = await directory.list();
-  const usedAt = ({ lastAccessed, lastModified }: CachedCopy): number => lastAccessed ?? lastModified;
   let left = copies.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   let pruned: Pruned = { files: 0, bytes: 0 };
   for (const copy of copies.toSorted((a, b) => usedAt(a) - usedAt(b))) {

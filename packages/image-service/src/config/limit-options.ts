@@ -15,6 +15,8 @@ export interface LimitConfiguration extends Pick<
   LimitOptionValues,
   'showImageDirectUrl' | 'showMultipleLocations' | 'doSecureHash' | 'imageLocationQuota'
 > {
+  /** Of the service in Keystone's catalogue, whose limits count instead of `projects`; undefined: those of `projects` do. */
+  readonly keystoneEndpointId: string | undefined;
   /** Undefined: nothing is cached. */
   readonly cache: { readonly directory: string; readonly maxBytes: number; readonly stallMs: number } | undefined;
   readonly projects: {
@@ -35,6 +37,8 @@ export interface LimitOptionValues {
   readonly imageCountTotal: number;
   readonly imageCountUploading: number;
   readonly override: readonly string[];
+  readonly useKeystoneLimits: boolean;
+  readonly endpointId: string | undefined;
   readonly imageCacheDir: string | undefined;
   readonly imageCacheMaxSize: number;
   readonly imageCacheStallTime: number;
@@ -121,6 +125,20 @@ export const LIMIT_OPTIONS: Definitions<LimitOptionValues> = {
     sample: '5f3e0c image_size_total=2048 image_count_total=10',
     help: 'Limits of one project instead of those above: its id, then name=value; the key is repeated for other projects.',
   },
+  useKeystoneLimits: {
+    section: 'DEFAULT',
+    name: 'use_keystone_limits',
+    type: boolean,
+    default: 'false',
+    help: 'Ask Keystone for the limits of projects: image_size_total, image_stage_total, image_count_total, image_count_uploading. Those of\n[project_limits] and user_storage_quota do not count then. The user in [keystone_authtoken] needs the role reader for the whole\nsystem.',
+  },
+  endpointId: {
+    section: 'oslo_limit',
+    name: 'endpoint_id',
+    type: text,
+    sample: '248a2ecba9ec43fbb5e1c4bbb8cdf1ba',
+    help: "An endpoint of this service in Keystone's catalogue: limits are registered for its service and region. Needed with\nuse_keystone_limits.",
+  },
   imageCacheDir: {
     section: 'DEFAULT',
     name: 'image_cache_dir',
@@ -175,9 +193,19 @@ export function readLimits(reader: ValueReader): LimitConfiguration {
     showMultipleLocations: reader.read(LIMIT_OPTIONS.showMultipleLocations) ?? false,
     doSecureHash: reader.read(LIMIT_OPTIONS.doSecureHash) ?? true,
     imageLocationQuota: reader.read(LIMIT_OPTIONS.imageLocationQuota) ?? 0,
+    keystoneEndpointId: readKeystoneEndpoint(reader),
     cache: readCache(reader),
     projects: readProjectLimits(reader),
   };
+}
+
+function readKeystoneEndpoint(reader: ValueReader): string | undefined {
+  const endpointId = reader.read(LIMIT_OPTIONS.endpointId);
+  if (reader.read(LIMIT_OPTIONS.useKeystoneLimits) !== true) return undefined;
+  if (endpointId !== undefined && endpointId !== '') return endpointId;
+  const { section, name: option } = LIMIT_OPTIONS.endpointId;
+  reader.problems.push({ section, option, message: 'is needed with use_keystone_limits' });
+  return undefined;
 }
 
 function readCache(reader: ValueReader): LimitConfiguration['cache'] {

@@ -44,7 +44,7 @@ const PASSING_CODES = new Set(['EAGAIN', 'EBUSY', 'EINTR', 'EMFILE', 'ENFILE', '
 /** May the same step succeed when it is simply tried again? A bad image stays bad; a busy machine does not stay busy. */
 export function isPassingFailure(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  if (error instanceof CatalogError) return error.code === 'conflict';
+  if (error instanceof CatalogError) return error.code === 'conflict' || error.code === 'unavailable';
   if (error instanceof StoreError && error.code === 'unavailable') return true;
   const code = systemCode(error) ?? systemCode(error.cause);
   return (code !== undefined && PASSING_CODES.has(code)) || /database is locked/.test(error.message);

@@ -22,6 +22,14 @@ async function succeeded(works: readonly Promise<unknown>[]): Promise<number> {
   return settled.length - refused.length;
 }
 
+async function insert(catalog: Catalog, id: string): Promise<ImageRecord> {
+  return catalog.images.insert({ id, owner: 'p', diskFormat: 'raw', containerFormat: 'bare' });
+}
+
+function activate(catalog: Catalog, image: ImageRecord, size: number): Promise<ImageRecord> {
+  return catalog.images.save(image, { status: 'active', size, locations: [{ store: 's', location: image.id }] });
+}
+
 describe.each(DATABASE_KINDS)('limits of projects on %s', (kind) => {
   const closing: (() => Promise<void>)[] = [];
   let makeCatalog: (limits: Partial<ProjectLimits>, overrides?: Record<string, ProjectLimits>) => Promise<Catalog>;
@@ -41,14 +49,6 @@ describe.each(DATABASE_KINDS)('limits of projects on %s', (kind) => {
   afterEach(async () => {
     for (const close of closing.splice(0)) await close();
   });
-
-  async function insert(catalog: Catalog, id: string): Promise<ImageRecord> {
-    return catalog.images.insert({ id, owner: 'p', diskFormat: 'raw', containerFormat: 'bare' });
-  }
-
-  function activate(catalog: Catalog, image: ImageRecord, size: number): Promise<ImageRecord> {
-    return catalog.images.save(image, { status: 'active', size, locations: [{ store: 's', location: image.id }] });
-  }
 
   test('images: as many as there may be, also when many come at once; others and overrides count by themselves', async () => {
     const catalog = await makeCatalog({ images: 3 }, { q: { ...UNLIMITED, images: 1 } });
