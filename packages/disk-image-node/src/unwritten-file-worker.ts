@@ -7,6 +7,7 @@ import { nodeCodecs } from './native-codecs.ts';
 import { descriptorFile, descriptorRuns } from './unnamed-file.ts';
 import type { FromUnwrittenFile, PlannedFile, ToUnwrittenFile, UnwrittenFileWork } from './unwritten-file-message.ts';
 import { PLANNING_ID } from './unwritten-file-message.ts';
+import { windowedReads } from './windowed-reads.ts';
 
 const work = workerData as UnwrittenFileWork;
 const codecs = nodeCodecs();
@@ -18,8 +19,7 @@ function send(message: FromUnwrittenFile): void {
 }
 
 interface Waiting {
-  readonly into: Uint8Array;
-  readonly resolve: () => void;
+  readonly resolve: (bytes: Uint8Array) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -27,25 +27,21 @@ const waiting = new Map<number, Waiting>();
 let asked = 0;
 
 /** The source is read by the thread that has it. */
-const source: ByteSource = {
-  size: work.sourceSize,
-  read: (offset, into) =>
+const source: ByteSource = windowedReads(
+  work.sourceSize,
+  (offset, length) =>
     new Promise((resolve, reject) => {
       const id = ++asked;
-      waiting.set(id, { into, resolve, reject });
-      send({ kind: 'source', id, offset, length: into.length });
+      waiting.set(id, { resolve, reject });
+      send({ kind: 'source', id, offset, length });
     }),
-  close: async () => {},
-};
+);
 
 function arrived(message: Exclude<ToUnwrittenFile, { readonly kind: 'read' }>): void {
   const waiter = waiting.get(message.id);
   waiting.delete(message.id);
   if (message.kind === 'source-failed') waiter?.reject(unpackError(message.error));
-  else {
-    waiter?.into.set(message.bytes);
-    waiter?.resolve();
-  }
+  else waiter?.resolve(message.bytes);
 }
 
 let opened: ByteSource | undefined;

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ByteSource, GivenOptions } from '@diskmorph/disk-image';
+import { memorySource } from '@diskmorph/disk-image';
 import { convertFile } from './convert-file.ts';
 import { openFileSource } from './file-source.ts';
 import type { UnwrittenFile, UnwrittenFilePlan } from './unwritten-file.ts';
@@ -32,12 +33,17 @@ afterAll(async () => {
 async function opened(
   format: string,
   options: GivenOptions = {},
-  more: { readonly plan?: UnwrittenFilePlan; readonly signal?: AbortSignal; readonly source?: ByteSource } = {},
+  more: {
+    readonly plan?: UnwrittenFilePlan;
+    readonly signal?: AbortSignal;
+    readonly source?: ByteSource;
+    readonly sourceFormat?: string;
+  } = {},
 ): Promise<UnwrittenFile> {
   return openUnwrittenFile({
     ...more,
     source: more.source ?? shared,
-    format: 'qcow2',
+    format: more.sourceFormat ?? 'qcow2',
     target: { format, options, fileName: `disk.${format}` },
     directory,
   });
@@ -93,19 +99,19 @@ test('the reason why it cannot be planned comes as it is', async () => {
 
 test('an error of the source is the one that is thrown, in the middle of reading too', async () => {
   class StoreFault extends Error {}
-  const whole = shared;
+  const whole = memorySource(randomBytes(8 * 2 ** 20));
   let fails = false;
   const source: ByteSource = {
     size: whole.size,
     close: async () => {},
     read: (...range) => (fails ? Promise.reject(new StoreFault('gone')) : whole.read(...range)),
   };
-  const file = await opened('vdi', {}, { source });
+  const file = await opened('vdi', {}, { source, sourceFormat: 'raw' });
   await file.read(0, 4096);
   fails = true;
-  await expect(file.read(0, file.sizeBytes)).rejects.toBeInstanceOf(StoreFault);
-  await file.close();
-  await expect(opened('vdi', {}, { source })).rejects.toBeInstanceOf(StoreFault);
+  const reading = file.read(0, file.sizeBytes);
+  await Promise.all([expect(reading).rejects.toBeInstanceOf(StoreFault), reading.catch(() => file.close())]);
+  await expect(opened('vdi', {}, { source, sourceFormat: 'raw' })).rejects.toBeInstanceOf(StoreFault);
 });
 
 test('closing it, or its signal, ends what is under way', async () => {

@@ -132,7 +132,9 @@ function startThread(request: UnwrittenFileRequest, files: PlanFiles): FileThrea
   let ended: Error | undefined;
   let sourceFailure: Error | undefined;
   const tell = (message: ToUnwrittenFile): void => {
-    if (ended === undefined) worker.postMessage(message);
+    if (ended !== undefined) return;
+    if (message.kind === 'source') worker.postMessage(message, [message.bytes.buffer as ArrayBuffer]);
+    else worker.postMessage(message);
   };
   const end = async (why: Error): Promise<void> => {
     if (ended === undefined) {
