@@ -13,14 +13,14 @@ export interface CachedImageParts {
   readonly cache: ImageCache;
   readonly images: ImageRepo;
   /** The data of an image from its stores. */
-  readonly openStored: (image: ImageRecord) => Promise<StoredPlace | undefined>;
+  readonly openStored: (image: ImageRecord, prefer?: readonly string[]) => Promise<StoredPlace | undefined>;
   readonly log: (message: string) => void;
 }
 
 /** The cache as images go through it. */
 export interface CachedImages {
   /** As `openStored`, from the cache where it has the image. Whole downloads from stores that are not of this machine fill it. */
-  open(image: ImageRecord): Promise<StoredData | undefined>;
+  open(image: ImageRecord, prefer?: readonly string[]): Promise<StoredData | undefined>;
   /** What administrators do with it. */
   readonly roads: CacheRoads;
   /** Copies what waits, from now until the returned function is called, which waits for what is under way. */
@@ -67,15 +67,15 @@ export function cachedImages(parts: CachedImageParts): CachedImages {
       .finally(() => (running = undefined));
   };
   return {
-    async open(image) {
+    async open(image, prefer) {
       const key = keyOf(image);
-      if (key === undefined || image.size === null) return openStored(image);
+      if (key === undefined || image.size === null) return openStored(image, prefer);
       const copy = await cache.open(key, image.size);
       if (copy !== undefined) {
         const { sizeBytes } = copy;
         return { sizeBytes, read: (range) => copy.read(range, () => fromStores(parts, image, range)) };
       }
-      const place = await openStored(image);
+      const place = await openStored(image, prefer);
       if (place === undefined || place.store.type === 'file' || place.sizeBytes !== image.size) return place;
       return {
         sizeBytes: place.sizeBytes,

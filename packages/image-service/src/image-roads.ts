@@ -68,8 +68,8 @@ export function imageRoads(whole: WholeService, { access = {}, cache }: RoadPart
   const { parts } = whole;
   const { catalog, now, log } = parts;
   const held = heldBlobs({ holds: catalog.blobHolds, now, log });
-  const openStored = async (image: ImageRecord): Promise<StoredPlace | undefined> =>
-    heldPlace(held, await openStoredPlace(parts.stores, image));
+  const openStored = async (image: ImageRecord, prefer?: readonly string[]): Promise<StoredPlace | undefined> =>
+    heldPlace(held, await openStoredPlace(parts.stores, image, undefined, prefer));
   const cached = cache === undefined ? undefined : cachedImages({ cache, images: catalog.images, openStored, log });
   const converted = downloadsOf(whole, held);
   const removal = {

@@ -2,8 +2,10 @@ import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { requirePackage } from '../../../fixtures/peers.ts';
 import type { Answer, ApiWorld } from './api-world.ts';
 import { HEADER_AUTHENTICATION, makeApiWorld } from './api-world.ts';
+import { runClient } from './run-client.ts';
 import type { WebFiles } from './web-files.ts';
 import { startWebFiles } from './web-files.ts';
 import { diskBytes, qemuImg } from './world.ts';
@@ -324,6 +326,60 @@ describe('PATCH of locations', () => {
     expect((await patch(id, [{ op: 'add', path: '/locations/-', value: place('/disk') }])).status).toBe(400);
     expect((await patch(id, [{ op: 'add', path: '/locations/-', value: place('/copy') }])).status).toBe(413);
   });
+});
+
+test("Debian's glance client adds, notes and removes locations", async () => {
+  const program = await requirePackage('glance', 'python3-glanceclient');
+  world = await makeApiWorld({
+    overrides: {
+      'DEFAULT.enabled_backends': 'a:file, b:file, web:http',
+      'web.http_allowed_addresses': '127.0.0.1',
+      ...VISIBLE,
+    },
+  });
+  const glance = (...parameters: string[]): Promise<string> =>
+    runClient(program, ['--os-image-url', world.url, '--os-auth-token', 'none', ...parameters], world.path('.'));
+  const id = await register();
+  const [first, second] = [`${web.url}/disk`, `${web.url}/copy`];
+  await glance(
+    'location-add',
+    '--url',
+    first,
+    '--hash-algo',
+    'sha512',
+    '--hash-value',
+    digest,
+    '--checksum',
+    'a'.repeat(32),
+    id,
+  );
+  expect(await show(id)).toMatchObject({ status: 'active', os_hash_value: digest });
+  await glance('location-add', '--url', second, id);
+  await glance('location-update', '--url', second, '--metadata', '{"note": "mine"}', id);
+  const places = (await show(id))['locations'] as { url: string; metadata: object }[];
+  expect(places.find(({ url }) => url === second)?.metadata).toEqual({ note: 'mine', store: 'web' });
+  await glance('location-delete', '--url', first, id);
+  expect((await show(id))['locations']).toMatchObject([{ url: second }]);
+});
+
+test('a download prefers the stores that it names, and takes another where they have nothing', async () => {
+  await serve({ 'a.weight': '10', ...VISIBLE });
+  const id = await upload();
+  const other = Buffer.from(disk).fill(7, 0, 10);
+  web.files.set('/other', disk);
+  const added = await patch(id, [{ op: 'add', path: '/locations/-', value: place('/other') }]);
+  expect(added.status).toBe(200);
+  web.files.set('/other', other);
+  const from = async (prefer: string): Promise<Buffer> => {
+    const answer = await fetch(`${world.url}/v2/images/${id}/file?prefer=${prefer}`, {
+      headers: { 'x-test-caller': 'p:member' },
+    });
+    return Buffer.from(await answer.arrayBuffer());
+  };
+  expect((await from('')).equals(disk)).toBe(true);
+  expect((await from('web')).equals(other)).toBe(true);
+  expect((await from('b,web,a')).equals(other)).toBe(true);
+  expect((await from('nothing,b')).equals(disk)).toBe(true);
 });
 
 describe('DELETE /v2/stores/STORE/ID', () => {

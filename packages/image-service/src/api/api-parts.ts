@@ -84,8 +84,8 @@ export interface ImageDataRoads {
   upload(data: DataInCall): Promise<void>;
   /** Keeps data until it is imported. */
   stage(data: DataInCall): Promise<void>;
-  /** The data of an image; undefined when it has none. Throws when no store gives it. */
-  open(image: ImageRecord): Promise<OpenedData | undefined>;
+  /** The data of an image, from the stores of `prefer` first; undefined when it has none. Throws when no store gives it. */
+  open(image: ImageRecord, prefer?: readonly string[]): Promise<OpenedData | undefined>;
   /** The image in another format; undefined when it has no data. Throws what refuses it. */
   openConverted(
     image: ImageRecord,

@@ -7,6 +7,7 @@ import { badRequest, HttpError } from './http-error.ts';
 import { imageFor } from './image-access.ts';
 import { askerOf } from './import.ts';
 import type { UrlQuery } from './page.ts';
+import { singleValue } from './page.ts';
 import { sendData } from './send-data.ts';
 
 const OCTETS = 'application/octet-stream';
@@ -68,7 +69,11 @@ async function download(parts: ApiParts, request: FastifyRequest, reply: Fastify
     throw new HttpError(403, 'The requested image has been deactivated. Image data download is forbidden.');
   }
   if ('format' in (request.query as UrlQuery)) return sendConverted(parts, image, { request, reply });
-  const data = await parts.data.open(image);
+  const prefer = singleValue(request.query as UrlQuery, 'prefer') ?? '';
+  const data = await parts.data.open(
+    image,
+    prefer.split(',').map((store) => store.trim()),
+  );
   if (data === undefined) return reply.code(204).send();
   const { checksum } = image;
   return sendData({ request, reply }, data, { checksum, tag: checksum });

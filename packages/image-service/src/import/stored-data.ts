@@ -25,18 +25,20 @@ export function placesOf(image: ImageRecord, diskFormat?: string): readonly Imag
 
 /**
  * The data of an image, as its record describes it or in another disk format that some store has, from the store with the
- * highest weight that has it. Undefined when it was never given any, and when no store has that format. Throws the last
+ * highest weight that has it, those of `prefer` first and in that order. Undefined when it was never given any, and when no store has that format. Throws the last
  * store's error when none gives it.
  */
 export async function openStoredPlace(
   stores: ReadonlyMap<string, ImageStore>,
   image: ImageRecord,
   diskFormat?: string,
+  prefer: readonly string[] = [],
 ): Promise<StoredPlace | undefined> {
   let failure: unknown;
   const places = placesOf(image, diskFormat);
   const weight = ({ store }: ImageLocation): number => stores.get(store)?.weight ?? 0;
-  for (const place of places.toSorted((a, b) => weight(b) - weight(a))) {
+  const rank = ({ store }: ImageLocation): number => (prefer.includes(store) ? prefer.indexOf(store) : prefer.length);
+  for (const place of places.toSorted((a, b) => rank(a) - rank(b) || weight(b) - weight(a))) {
     const store = stores.get(place.store);
     if (store === undefined) continue;
     try {

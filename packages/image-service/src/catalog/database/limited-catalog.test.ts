@@ -82,7 +82,7 @@ describe.each(DATABASE_KINDS)('limits of projects on %s', (kind) => {
       catalog.images.save(d, { status: 'importing' }),
     ];
     expect(await succeeded(beginnings)).toBe(2);
-    const [busy] = (await catalog.images.list({ owner: 'p' })).filter(({ revision }) => revision > 1);
+    const busy = (await catalog.images.list({ owner: 'p' })).find(({ revision }) => revision > 1);
     if (busy === undefined) throw new Error('assertion failed: two have begun');
     await catalog.images.save(busy, { status: 'deleted', properties: {} });
     const waiting = (await catalog.images.list({ owner: 'p' })).filter(({ revision }) => revision === 1);

@@ -32,6 +32,7 @@ export const IMAGE_DATA_OPERATIONS: Operations = {
       { name: 'format', says: 'raw, qcow2, vmdk, vpc, vhdx or vdi; as it is stored when absent' },
       { name: 'subformat', says: 'Of vmdk, vpc and vhdx: streamOptimized, fixed, ...' },
       { name: 'compression', says: 'Of qcow2: none, zlib or zstd' },
+      { name: 'prefer', says: 'Stores to read from first, when no format is named' },
       { name: 'cluster_size', says: 'Of qcow2: 64k, ...; every other option of a format may stand in the query too' },
     ],
     headers: [
