@@ -31,9 +31,8 @@ export const IMAGE_DATA_OPERATIONS: Operations = {
     query: [
       { name: 'format', says: 'raw, qcow2, vmdk, vpc, vhdx or vdi; as it is stored when absent' },
       { name: 'subformat', says: 'Of vmdk, vpc and vhdx: streamOptimized, fixed, ...' },
-      { name: 'compression', says: 'Of qcow2: none, zlib or zstd' },
+      { name: 'compression', says: 'Of qcow2: none, zlib or zstd; every other option of a format may stand here too' },
       { name: 'prefer', says: 'Stores to read from first, when no format is named' },
-      { name: 'cluster_size', says: 'Of qcow2: 64k, ...; every other option of a format may stand in the query too' },
     ],
     headers: [
       { name: 'Range', says: 'Only these bytes: bytes=0-1023' },
