@@ -1,8 +1,8 @@
 import { ImageError } from '@diskmorph/disk-image';
 import type { ImageForm, ImageRecord } from '../../catalog/image.ts';
-import { IMPORT_TASK_PROPERTY } from '../../catalog/image.ts';
 import type { Step, StepContext } from '../../flow/step.ts';
 import { ImportError } from '../errors.ts';
+import { beginInUse, countedBytes } from '../image-in-use.ts';
 import type { ImportParts, StageOf } from '../stage-context.ts';
 import { inPhase, stageName } from '../stage-context.ts';
 import type { MadeForm } from '../state.ts';
@@ -21,7 +21,7 @@ export function fetchStep<T>(parts: ImportParts<T>, of: StageOf): Step<CopyInput
   return {
     name: stageName('Stage', of),
     async execute(input, context) {
-      const image = await begin(parts, of, input.image_id);
+      const image = await beginInUse(parts, of, input.image_id);
       const fetched: Record<string, MadeForm> = {};
       for (const key of sourcesOf(input)) {
         fetched[key] = await fetchForm(parts, { image, key, path: await pathOf(input, key), context });
@@ -64,7 +64,7 @@ async function fetchForm<T>(parts: ImportParts<T>, { image, key, path, context }
     const hashed = staging.hashed(stored, ['md5', 'sha512']);
     const { sizeBytes } = await staging.receive(
       path,
-      counted(hashed.bytes, (done) => onBytes(done, place.sizeBytes)),
+      countedBytes(hashed.bytes, (done) => onBytes(done, place.sizeBytes)),
     );
     const { digests } = await hashed.result();
     refuseDamaged(place.form, { size: sizeBytes, ...digests });
@@ -83,16 +83,6 @@ async function fetchForm<T>(parts: ImportParts<T>, { image, key, path, context }
   }
 }
 
-/** Lets bytes pass and says how many have. */
-async function* counted(bytes: AsyncIterable<Uint8Array>, onBytes: (done: number) => void): AsyncGenerator<Uint8Array> {
-  let done = 0;
-  for await (const piece of bytes) {
-    yield piece;
-    done += piece.length;
-    onBytes(done);
-  }
-}
-
 interface ReadBytes {
   readonly size: number;
   readonly md5: string;
@@ -106,22 +96,4 @@ function refuseDamaged({ size, checksum, osHashAlgo, osHashValue }: ImageForm, r
     (checksum === null || checksum === read.md5) &&
     (osHashAlgo !== 'sha512' || osHashValue === null || osHashValue === read.sha512);
   if (!isSame) throw new ImageError('corrupt', 'The stored data is not what was stored: its digests are others');
-}
-
-/** The task is `processing` from now on; again it changes nothing. Gives the image, which must still be locked for it. */
-async function begin<T>({ catalog }: ImportParts<T>, { taskId }: StageOf, imageId: string): Promise<ImageRecord> {
-  return catalog.transaction(async ({ images, tasks }) => {
-    const image = await images.get(imageId);
-    refuseForeign(image, taskId);
-    const task = await tasks.get(taskId);
-    if (task.status === 'pending') await tasks.save(task, { status: 'processing' });
-    return image;
-  });
-}
-
-/** Throws `conflict` unless the image is in use and locked for the task. */
-export function refuseForeign({ status, properties }: ImageRecord, taskId: string): void {
-  const isLocked = properties[IMPORT_TASK_PROPERTY] === taskId;
-  if (isLocked && (status === 'active' || status === 'deactivated')) return;
-  throw new ImportError('conflict', `The image became ${status} while it was copied`);
 }

@@ -6,11 +6,11 @@ import type { ImageStore } from '../../store/store.ts';
 import { ImportError } from '../errors.ts';
 import { describeFailure, isPassingFailure } from '../failure.ts';
 import { imageForm } from '../forms.ts';
+import { refuseForeign } from '../image-in-use.ts';
 import type { ImportParts, StageOf } from '../stage-context.ts';
 import { inPhase, stageName } from '../stage-context.ts';
 import type { MadeForm, OtherForms, Stored } from '../state.ts';
 import { PASSING_ATTEMPTS } from '../store.ts';
-import { refuseForeign } from './fetch.ts';
 import type { CopyInput, Fetched } from './state.ts';
 import { fetchedKey } from './state.ts';
 

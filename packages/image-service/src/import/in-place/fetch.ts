@@ -1,8 +1,7 @@
-import type { ImageRecord } from '../../catalog/image.ts';
-import { IMPORT_TASK_PROPERTY } from '../../catalog/image.ts';
 import type { Step } from '../../flow/step.ts';
 import { receiveFile } from '../../staging/incoming.ts';
 import { ImportError } from '../errors.ts';
+import { beginInUse, countedBytes } from '../image-in-use.ts';
 import type { ImportParts, StageOf } from '../stage-context.ts';
 import { inPhase, stageName } from '../stage-context.ts';
 import type { Staged } from '../state.ts';
@@ -16,7 +15,7 @@ export function fetchStep<T>(parts: ImportParts<T>, of: StageOf): Step<Conversio
   return {
     name: stageName('Stage', of),
     async execute(input, { jobId, signal, report }) {
-      const image = await begin(parts, of, input.image_id);
+      const image = await beginInUse(parts, of, input.image_id);
       const place = await openStoredPlace(stores, image);
       if (place === undefined) throw new ImportError('conflict', 'The image has no data');
       const path = await pathOf(input);
@@ -26,7 +25,7 @@ export function fetchStep<T>(parts: ImportParts<T>, of: StageOf): Step<Conversio
         const onBytes = inPhase('stage', report);
         const { sizeBytes } = await receiveFile(
           path,
-          counted(bytes, (done) => onBytes(done, place.sizeBytes)),
+          countedBytes(bytes, (done) => onBytes(done, place.sizeBytes)),
         );
         return { file_path: path, source_path: path, image_path: path, source_size: sizeBytes };
       } finally {
@@ -35,31 +34,4 @@ export function fetchStep<T>(parts: ImportParts<T>, of: StageOf): Step<Conversio
     },
     revert: async (input) => staging.discard(await pathOf(input)),
   };
-}
-
-async function* counted(bytes: AsyncIterable<Uint8Array>, onBytes: (done: number) => void): AsyncGenerator<Uint8Array> {
-  let done = 0;
-  for await (const piece of bytes) {
-    yield piece;
-    done += piece.length;
-    onBytes(done);
-  }
-}
-
-/** The task is `processing` from now on; again it changes nothing. Gives the image, which must still be locked for it. */
-async function begin<T>({ catalog }: ImportParts<T>, { taskId }: StageOf, imageId: string): Promise<ImageRecord> {
-  return catalog.transaction(async ({ images, tasks }) => {
-    const image = await images.get(imageId);
-    refuseForeign(image, taskId);
-    const task = await tasks.get(taskId);
-    if (task.status === 'pending') await tasks.save(task, { status: 'processing' });
-    return image;
-  });
-}
-
-/** Throws `conflict` unless the image is in use and locked for the task. */
-export function refuseForeign({ status, properties }: ImageRecord, taskId: string): void {
-  const isLocked = properties[IMPORT_TASK_PROPERTY] === taskId;
-  if (isLocked && (status === 'active' || status === 'deactivated')) return;
-  throw new ImportError('conflict', `The image became ${status} while it was converted`);
 }

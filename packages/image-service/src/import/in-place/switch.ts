@@ -5,11 +5,11 @@ import type { Step } from '../../flow/step.ts';
 import { ImportError } from '../errors.ts';
 import { diskFormatOf } from '../format-table.ts';
 import { withProvenance } from '../provenance.ts';
+import { refuseForeign } from '../image-in-use.ts';
 import type { ImportParts, StageOf } from '../stage-context.ts';
 import { stageName } from '../stage-context.ts';
 import type { Verified } from '../state.ts';
 import type { VerifyInput } from '../verify.ts';
-import { refuseForeign } from './fetch.ts';
 import type { ConversionInput } from './state.ts';
 import { placeName } from './state.ts';
 
