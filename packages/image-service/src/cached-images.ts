@@ -1,6 +1,7 @@
 import type { CacheRoads } from './api/cache.ts';
 import type { ImageCache } from './cache/image-cache.ts';
 import { openImageCache } from './cache/image-cache.ts';
+import { recordedCache } from './cache/recorded-cache.ts';
 import type { CopyKey } from './cache/cached-name.ts';
 import { CatalogError } from './catalog/errors.ts';
 import type { ImageRecord } from './catalog/image.ts';
@@ -34,7 +35,8 @@ const RETRY_MS = 300_000;
 export async function openConfiguredCache({ configuration, parts }: WholeService): Promise<ImageCache | undefined> {
   const { cache } = configuration.limits;
   if (cache === undefined) return undefined;
-  return openImageCache({
+  const { node } = cache;
+  const opened = await openImageCache({
     ...cache,
     marginBytes: configuration.freeSpaceMargin,
     hash: (bytes) => {
@@ -44,6 +46,8 @@ export async function openConfiguredCache({ configuration, parts }: WholeService
     now: parts.now,
     log: parts.log,
   });
+  if (node === undefined) return opened;
+  return recordedCache(opened, (imageIds) => parts.catalog.cachedImages.replace(node, imageIds), parts.log);
 }
 
 /** Serves images from the cache. */

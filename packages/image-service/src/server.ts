@@ -188,6 +188,7 @@ function apiSettings(configuration: Configuration, version: string): ApiSettings
       locations: configuration.limits.imageLocationQuota,
     },
     servesCache: configuration.limits.cache !== undefined,
+    tellsCachedNodes: configuration.limits.cache?.node !== undefined,
     showsPlaces: {
       directUrl: configuration.limits.showImageDirectUrl,
       locations: configuration.limits.showMultipleLocations,

@@ -1,9 +1,12 @@
 import { mkdir, readdir } from 'node:fs/promises';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { requirePackage } from '../../../fixtures/peers.ts';
+import type { S3Server } from '../../../fixtures/radosgw.ts';
+import { startRadosgw } from '../../../fixtures/radosgw.ts';
 import type { Answer, ApiWorld } from './api-world.ts';
 import { HEADER_AUTHENTICATION, makeApiWorld } from './api-world.ts';
 import { runClient } from './run-client.ts';
+import { startS3Proxy } from './s3-proxy.ts';
 import type { WebFiles } from './web-files.ts';
 import { startWebFiles } from './web-files.ts';
 import { diskBytes, makeWorld, memoryDirectory } from './world.ts';
@@ -137,6 +140,45 @@ describe('downloads', () => {
 
 const put = (id: string, as: string = 'ops:admin'): Promise<Answer> => world.call(`PUT /v2/cache/${id}`, { as });
 
+describe('an image on an S3 server', () => {
+  let server: S3Server;
+  beforeAll(async () => {
+    server = await startRadosgw();
+  });
+  afterAll(async () => server?.stop());
+
+  test('is read from there once, and shown at an address without keys', async () => {
+    const proxy = await startS3Proxy(server.endpoint);
+    try {
+      await serve({
+        'DEFAULT.enabled_backends': 'a:file, b:file, s:s3',
+        'DEFAULT.show_image_direct_url': 'true',
+        's.s3_store_host': proxy.endpoint,
+        's.s3_store_access_key': server.accessKey,
+        's.s3_store_secret_key': server.secretKey,
+        's.s3_store_bucket': 'cached',
+        's.s3_store_create_bucket_on_put': 'true',
+      });
+      const id = await register();
+      const headers = { ...OCTETS, 'x-image-meta-store': 's' };
+      const sent = await world.call(`PUT /v2/images/${id}/file`, { as: 'p:member', headers, body: disk });
+      expect(sent.status).toBe(204);
+      const { json } = await world.call(`GET /v2/images/${id}`, { as: 'p:member' });
+      expect(json['direct_url']).toMatch(
+        new RegExp(`^s3\\+http://127\\.0\\.0\\.1:\\d+/cached/[0-9a-f-]{36}/${id}\\.\\d+$`),
+      );
+      expect((await download(id)).equals(disk)).toBe(true);
+      await untilCached(id);
+      const calls = proxy.calls.length;
+      expect((await download(id)).equals(disk)).toBe(true);
+      expect((await download(id, 'bytes=5-600000')).equals(disk.subarray(5, 600_001))).toBe(true);
+      expect(proxy.calls).toHaveLength(calls);
+    } finally {
+      await proxy.stop();
+    }
+  });
+});
+
 describe('administration', () => {
   test('queued images are copied, of any store; removed one by one and all together', async () => {
     await serve();
@@ -185,6 +227,19 @@ describe('administration', () => {
     await world.restart();
     await untilCached(id);
     expect(await queued()).toEqual([]);
+  });
+
+  test('tells which nodes have an image, where nodes say what they are', async () => {
+    await serve({ 'DEFAULT.worker_self_reference_url': 'http://node-1:9292' });
+    const id = await localImage();
+    const nodes = async (): Promise<unknown> =>
+      JSON.parse((await world.call(`GET /v2/cache/nodes/${id}`, ADMIN)).text) as unknown;
+    expect(await nodes()).toEqual([]);
+    await put(id);
+    await vi.waitFor(async () => expect(await nodes()).toEqual(['http://node-1:9292']), { timeout: 10_000 });
+    expect((await world.call(`GET /v2/cache/nodes/${id}`, { as: 'p:member' })).status).toBe(403);
+    await world.call(`DELETE /v2/cache/${id}`, ADMIN);
+    expect(await nodes()).toEqual([]);
   });
 
   test('by its former names', async () => {

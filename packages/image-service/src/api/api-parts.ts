@@ -30,6 +30,8 @@ export interface ApiSettings {
   };
   /** Images are cached here, and administrators are told so. */
   readonly servesCache: boolean;
+  /** Nodes tell each other what is in their caches. */
+  readonly tellsCachedNodes: boolean;
   /** What is shown of where images lie; without `locations` callers cannot change it either. */
   readonly showsPlaces: { readonly directUrl: boolean; readonly locations: boolean };
   /** What the caller sees of where the service is, when the configuration says so; else what they called it by. */

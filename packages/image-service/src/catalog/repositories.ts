@@ -119,6 +119,14 @@ export interface IncomingHoldRepo {
   list(): Promise<readonly IncomingHold[]>;
 }
 
+/** Which nodes have images in their caches. */
+export interface CachedImageRepo {
+  /** URLs of nodes, sorted. */
+  nodesOf(imageId: string): Promise<readonly string[]>;
+  /** The node has these images now, and no others. */
+  replace(node: string, imageIds: readonly string[]): Promise<void>;
+}
+
 /** The tasks. */
 export interface TaskRepo {
   /** Throws `not_found`. */
@@ -139,6 +147,7 @@ export interface Catalog<Transaction = unknown> {
   readonly tasks: TaskRepo;
   readonly blobRemovals: BlobRemovalRepo;
   readonly reservations: ReservationRepo;
+  readonly cachedImages: CachedImageRepo;
   readonly blobHolds: BlobHoldRepo;
   readonly incomingHolds: IncomingHoldRepo;
   /** Random and fixed at the creation of the catalogue: marks what belongs to it elsewhere. */

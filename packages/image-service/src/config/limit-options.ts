@@ -18,7 +18,15 @@ export interface LimitConfiguration extends Pick<
   /** Of the service in Keystone's catalogue, whose limits count instead of `projects`; undefined: those of `projects` do. */
   readonly keystoneEndpointId: string | undefined;
   /** Undefined: nothing is cached. */
-  readonly cache: { readonly directory: string; readonly maxBytes: number; readonly stallMs: number } | undefined;
+  readonly cache:
+    | {
+        readonly directory: string;
+        readonly maxBytes: number;
+        readonly stallMs: number;
+        /** The URL of this process; undefined: others are not told what it has. */
+        readonly node: string | undefined;
+      }
+    | undefined;
   readonly projects: {
     readonly general: ProjectLimitConfiguration;
     readonly overrides: ReadonlyMap<string, ProjectLimitConfiguration>;
@@ -42,6 +50,7 @@ export interface LimitOptionValues {
   readonly imageCacheDir: string | undefined;
   readonly imageCacheMaxSize: number;
   readonly imageCacheStallTime: number;
+  readonly workerSelfReferenceUrl: string | undefined;
   readonly imageCacheDriver: string | undefined;
   readonly imageCacheDatabase: string | undefined;
   readonly cachePrefetcherInterval: string | undefined;
@@ -160,6 +169,13 @@ export const LIMIT_OPTIONS: Definitions<LimitOptionValues> = {
     default: '86400',
     help: 'Seconds without a byte after which POST /v2/cache/clean removes an unfinished copy.',
   },
+  workerSelfReferenceUrl: {
+    section: 'DEFAULT',
+    name: 'worker_self_reference_url',
+    type: text,
+    sample: 'http://node-1.example.org:9292',
+    help: 'Where this process is reached by itself: GET /v2/cache/nodes/ID tells it for images in its cache.',
+  },
   imageCacheDriver: {
     section: 'DEFAULT',
     name: 'image_cache_driver',
@@ -209,14 +225,15 @@ function readKeystoneEndpoint(reader: ValueReader): string | undefined {
 }
 
 function readCache(reader: ValueReader): LimitConfiguration['cache'] {
-  const { imageCacheDir, imageCacheMaxSize, imageCacheStallTime } = LIMIT_OPTIONS;
+  const { imageCacheDir, imageCacheMaxSize, imageCacheStallTime, workerSelfReferenceUrl } = LIMIT_OPTIONS;
   for (const name of ['imageCacheDriver', 'imageCacheDatabase', 'cachePrefetcherInterval'] as const) {
     reader.read(LIMIT_OPTIONS[name]);
   }
   const directory = reader.read(imageCacheDir);
   const maxBytes = reader.read(imageCacheMaxSize) ?? 0;
   const stallMs = 1000 * (reader.read(imageCacheStallTime) ?? 0);
-  return directory === undefined ? undefined : { directory, maxBytes, stallMs };
+  const node = reader.read(workerSelfReferenceUrl);
+  return directory === undefined ? undefined : { directory, maxBytes, stallMs, node };
 }
 
 type LimitName = 'image_size_total' | 'image_stage_total' | 'image_count_total' | 'image_count_uploading';

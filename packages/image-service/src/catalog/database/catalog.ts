@@ -4,6 +4,7 @@ import type { Catalog, CatalogInTransaction } from '../repositories.ts';
 import { blobHoldTable } from './blob-holds.ts';
 import { blobRemovalTable } from './blob-removals.ts';
 import { incomingHoldTable } from './incoming-holds.ts';
+import { cachedImageTable } from './cached-images.ts';
 import { imageTable } from './images.ts';
 import { memberTable } from './members.ts';
 import { metadefTables } from './metadefs/metadefs.ts';
@@ -31,6 +32,7 @@ export async function openCatalog<Tables extends CatalogTables>(
     blobHolds: blobHoldTable(db),
     incomingHolds: incomingHoldTable(db),
     reservations: reservationTable(db),
+    cachedImages: cachedImageTable(db, (work) => db.transaction().execute(work)),
     transaction: (work) => database.transaction().execute((transaction) => work(inside(transaction, now))),
   };
 }

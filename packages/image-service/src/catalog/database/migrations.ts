@@ -12,6 +12,7 @@ export const CATALOG_MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0006-catalog-blob-holds': createBlobHolds,
   '0007-catalog-reservations': createReservations,
   '0008-catalog-incoming-holds': createIncomingHolds,
+  '0009-catalog-cached-images': createCachedImages,
 };
 
 /**
@@ -173,4 +174,14 @@ async function createIncomingHolds(db: Kysely<unknown>): Promise<void> {
     .addColumn('node', 'varchar(64)', (column) => column.notNull())
     .addColumn('expires_at', 'bigint')
     .execute();
+}
+
+async function createCachedImages(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('cached_images')
+    .addColumn('node', 'varchar(255)', (column) => column.notNull())
+    .addColumn('image_id', 'varchar(36)', (column) => column.notNull())
+    .addPrimaryKeyConstraint('cached_images_key', ['node', 'image_id'])
+    .execute();
+  await db.schema.createIndex('cached_images_of_image').on('cached_images').column('image_id').execute();
 }

@@ -113,6 +113,13 @@ export interface CatalogFactRow {
   value: string;
 }
 
+/** One row for each image in the cache of a node. */
+export interface CachedImageRow {
+  /** The URL of the node. */
+  node: string;
+  image_id: string;
+}
+
 /** One row for each project whose use was ever counted; whoever writes it counts alone. */
 export interface ProjectCountRow {
   /** Empty for images that belong to nobody. */
@@ -134,6 +141,7 @@ export interface CatalogTables extends MetadefTables {
   image_locations: ImageLocationRow;
   image_tags: ImageTagRow;
   blob_removals: BlobRemovalRow;
+  cached_images: CachedImageRow;
   project_counts: ProjectCountRow;
   image_reservations: ImageReservationRow;
   blob_holds: BlobHoldRow;

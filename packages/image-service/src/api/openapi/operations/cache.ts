@@ -49,7 +49,7 @@ export const CACHE_OPERATIONS: Operations = {
   'POST /v2/cache/prune': listing({ total_files_pruned: { type: 'integer' }, total_bytes_pruned: { type: 'integer' } }),
   'GET /v2/cache/nodes/{imageId}': {
     tag: 'Image cache',
-    says: 'Nodes know only their own caches.',
+    says: 'Only where nodes say at which URL they are reached by themselves.',
     answers: { 200: json('URLs of nodes', IMAGE_IDS) },
     errors: [403, 404, 409],
   },
