@@ -38,6 +38,7 @@ async function opened(
     readonly signal?: AbortSignal;
     readonly source?: ByteSource;
     readonly sourceFormat?: string;
+    readonly stallMs?: number;
   } = {},
 ): Promise<UnwrittenFile> {
   return openUnwrittenFile({
@@ -112,6 +113,11 @@ test('an error of the source is the one that is thrown, in the middle of reading
   const reading = file.read(0, file.sizeBytes);
   await Promise.all([expect(reading).rejects.toBeInstanceOf(StoreFault), reading.catch(() => file.close())]);
   await expect(opened('vdi', {}, { source, sourceFormat: 'raw' })).rejects.toBeInstanceOf(StoreFault);
+});
+
+test('a thread that shows no sign of life is ended', async () => {
+  const never: ByteSource = { size: 2 ** 20, read: () => new Promise(() => {}), close: async () => {} };
+  await expect(opened('vdi', {}, { source: never, stallMs: 2000 })).rejects.toMatchObject({ code: 'io' });
 });
 
 test('closing it, or its signal, ends what is under way', async () => {

@@ -31,6 +31,8 @@ export interface UnwrittenFileRequest {
   readonly plan?: UnwrittenFilePlan;
   readonly directory: string;
   readonly onProgress?: (bytesDone: number, bytesTotal: number) => void;
+  /** Milliseconds without a sign of life, while it has something to do, after which the thread is ended; no limit when absent. */
+  readonly stallMs?: number;
   /** Ends the work and the thread at once. */
   readonly signal?: AbortSignal;
 }
@@ -131,14 +133,21 @@ function startThread(request: UnwrittenFileRequest, files: PlanFiles): FileThrea
   let asked = PLANNING_ID;
   let ended: Error | undefined;
   let sourceFailure: Error | undefined;
+  let isPlanned = false;
+  const watch = stallWatch(request.stallMs, () => {
+    if (isPlanned && waiters.size === 0) return;
+    void end(new ImageError('io', 'Nothing moved for too long while an image was read in another format'));
+  });
   const tell = (message: ToUnwrittenFile): void => {
     if (ended !== undefined) return;
+    watch.moved();
     if (message.kind === 'source') worker.postMessage(message, [message.bytes.buffer as ArrayBuffer]);
     else worker.postMessage(message);
   };
   const end = async (why: Error): Promise<void> => {
     if (ended === undefined) {
       ended = why;
+      watch.end();
       signal?.removeEventListener('abort', abort);
       ready.reject(why);
       for (const waiter of waiters.values()) waiter.reject(why);
@@ -151,11 +160,14 @@ function startThread(request: UnwrittenFileRequest, files: PlanFiles): FileThrea
   signal?.addEventListener('abort', abort);
   if (signal?.aborted === true) abort();
   worker.on('message', (message: FromUnwrittenFile) => {
+    watch.moved();
     if (message.kind === 'source') {
       void answer(source, message, (error) => (sourceFailure = error)).then(tell);
     } else if (message.kind === 'progress') request.onProgress?.(message.bytesDone, message.bytesTotal);
-    else if (message.kind === 'ready') ready.resolve(message.planned);
-    else {
+    else if (message.kind === 'ready') {
+      isPlanned = true;
+      ready.resolve(message.planned);
+    } else {
       const waiter = waiters.get(message.id);
       waiters.delete(message.id);
       if (message.kind === 'bytes') waiter?.resolve(message.bytes as Uint8Array<ArrayBuffer>);
@@ -178,6 +190,17 @@ function startThread(request: UnwrittenFileRequest, files: PlanFiles): FileThrea
       }),
     end,
   };
+}
+
+interface StallWatch {
+  moved(): void;
+  end(): void;
+}
+
+/** Calls `onStall` when nothing has moved for so long, and again after each further while. */
+function stallWatch(stallMs: number | undefined, onStall: () => void): StallWatch {
+  const timer = stallMs === undefined ? undefined : setInterval(onStall, stallMs).unref();
+  return { moved: () => void timer?.refresh(), end: () => clearInterval(timer) };
 }
 
 /** Memory of one thread for what is no bytes: tables that are read, code. */

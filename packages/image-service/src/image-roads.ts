@@ -113,6 +113,7 @@ function downloadsOf({ parts, configuration }: WholeService, held: HeldBlobs): C
     most,
     planLifetimeMs: downloadPlanLifetime * 1000,
     stallMs: configuration.uploadStallTimeout * 1000,
+    threadStallMs: configuration.noProgressTimeout * 1000,
     log,
   });
 }

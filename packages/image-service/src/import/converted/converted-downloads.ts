@@ -30,6 +30,8 @@ export interface ConvertedParts {
   readonly planLifetimeMs: number;
   /** Milliseconds after which a reader that takes nothing is given up. */
   readonly stallMs: number;
+  /** The same for a thread that makes nothing. */
+  readonly threadStallMs: number;
   readonly log: (message: string) => void;
 }
 
@@ -144,6 +146,7 @@ async function openThread(
       target,
       directory: parts.directory,
       signal,
+      stallMs: parts.threadStallMs,
       ...(plan === undefined ? {} : { plan }),
     });
     plans.keep(key, file.plan);
