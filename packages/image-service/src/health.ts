@@ -4,7 +4,7 @@ import type { HealthCheck, HealthReport, LookAtHealth } from './api/health.ts';
 import type { Catalog } from './catalog/repositories.ts';
 import type { Configuration } from './config/load.ts';
 import type { Journal } from './flow/journal.ts';
-import { freeSpace } from './staging/space.ts';
+import { localDisk } from './staging/space.ts';
 import type { ImageStore } from './store/store.ts';
 import type { Gauge } from './telemetry/figures.ts';
 
@@ -44,7 +44,7 @@ function checksOf(parts: HealthParts): readonly Promise<HealthCheck>[] {
     ),
     ...workDirectories(configuration).map(({ area, path }) =>
       check(`space for ${area}`, `There is no space left for ${area}`, async () => {
-        return (await freeSpace(path)) > configuration.freeSpaceMargin;
+        return (await localDisk.free(path)) > configuration.freeSpaceMargin;
       }),
     ),
   ];
@@ -93,7 +93,7 @@ async function taskGauges(journal: Pick<Journal<never>, 'countUnfinished'>): Pro
 
 async function spaceGauges({ area, path }: WorkDirectory): Promise<readonly Gauge[]> {
   return [
-    { name: 'diskmorph_work_space_free_bytes', labels: { area }, value: await freeSpace(path) },
+    { name: 'diskmorph_work_space_free_bytes', labels: { area }, value: await localDisk.free(path) },
     { name: 'diskmorph_work_space_used_bytes', labels: { area }, value: await usedBytes(path) },
   ];
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';
 import { openCatalog } from './catalog/database/catalog.ts';
 import { isPostgresOutage } from './catalog/database/postgres.ts';
@@ -34,6 +35,8 @@ import { openRemoteImages } from './remote-services.ts';
 import type { RemoteImages } from './remotes/remote-images.ts';
 import type { ProcessRole } from './run-engine.ts';
 import { runEngine } from './run-engine.ts';
+import { spaceClaims } from './staging/space-claims.ts';
+import { spaceBook } from './staging/space.ts';
 import { openStaging } from './staging/staging.ts';
 import type { Staging } from './staging/staging.ts';
 import type { ImageStore } from './store/store.ts';
@@ -133,18 +136,19 @@ async function makeParts(
   const catalog = limitedCatalog(await openCatalog(db, Date.now), limits);
   const { instanceId } = catalog;
   const { freeSpaceMargin: marginBytes } = configuration;
-  const stores = await openStores(configuration.stores, { instanceId, marginBytes });
+  const claims = configuration.database.kind === 'sqlite' ? undefined : spaceClaims(randomUUID());
+  const space = spaceBook({ marginBytes, ...(claims === undefined ? {} : { claims }) });
+  const stores = await openStores(configuration.stores, { instanceId, marginBytes, space });
   const hashing = hashThreads();
+  const kept = { instanceId, marginBytes, hashing, space };
   return {
     catalog,
     projectLimits: limits,
     journal: databaseJournal(db, Date.now),
-    staging: openStaging({ workDir: configuration.workDir, instanceId, marginBytes, hashing }),
+    staging: openStaging({ ...kept, workDir: configuration.workDir, waitMs: configuration.safety.spaceWaitMs }),
     uploads: openStaging({
       workDir: configuration.stagingStoreDatadir ?? configuration.workDir,
-      instanceId,
-      marginBytes,
-      hashing,
+      ...kept,
       purpose: 'uploads',
     }),
     download: webDownload(downloadRules(configuration)),
@@ -154,7 +158,7 @@ async function makeParts(
     acquireLock: () => acquireEngineLock(lockPath(configuration.database)),
     async endHelpers() {
       limits.close();
-      await Promise.all([hashing.close(), tools.close()]);
+      await Promise.all([hashing.close(), tools.close(), claims?.close()]);
     },
   };
 }

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { S3StoreSettings, StoreSettings } from './config/store-settings.ts';
 import { copyBytes } from './staging/copy.ts';
+import type { SpaceBook } from './staging/space.ts';
 import { fileStore } from './store/file-store.ts';
 import type { ImageStore } from './store/store.ts';
 
@@ -10,6 +11,8 @@ export interface StoreSurroundings {
   readonly instanceId: string;
   /** Bytes that must stay free in stores of files. */
   readonly marginBytes: number;
+  /** In which promises of space stand. */
+  readonly space: SpaceBook;
 }
 
 /** Opens the configured stores, by id. What only some kinds need is loaded only for them. */
@@ -25,8 +28,9 @@ export async function openStores(
 async function openStore(settings: StoreSettings, surroundings: StoreSurroundings): Promise<ImageStore> {
   const { id, type, weight } = settings;
   if (type === 'file') {
+    const { space, ...rest } = surroundings;
     const { directories, layout } = settings;
-    return fileStore({ id, weight, directories, layout, copy: copyBytes, ...surroundings });
+    return fileStore({ id, weight, directories, layout, copy: copyBytes, room: (path) => space.ledger(path), ...rest });
   }
   if (type === 's3') return openS3Store(settings, surroundings);
   const { httpStore } = await import('./store/http-store.ts');

@@ -52,13 +52,15 @@ function callerOf(text: string): Caller {
 
 /** How a world is served: as for `serveImages`, and what is made in it before. */
 export interface ApiWorldOptions extends Partial<ServeOptions> {
+  /** Where its directory is made; in memory when absent. */
+  readonly base?: string;
   /** Gives further overrides of the configuration. */
   readonly prepare?: (world: World) => Promise<Readonly<Record<string, string>>>;
 }
 
 /** Serves a world. */
-export async function makeApiWorld({ prepare, ...given }: ApiWorldOptions = {}): Promise<ApiWorld> {
-  const world = await makeWorld(await memoryDirectory());
+export async function makeApiWorld({ base, prepare, ...given }: ApiWorldOptions = {}): Promise<ApiWorld> {
+  const world = await makeWorld(base ?? (await memoryDirectory()));
   const options = { ...given, overrides: { ...given.overrides, ...(await prepare?.(world)) } };
   const serve = (): Promise<ImageServer> =>
     serveImages(readingHere({ configFiles: [world.configFile], environment: {}, port: 0, version: '0', ...options }));

@@ -188,7 +188,7 @@ describe('limits and refusals before work starts', () => {
   test('S14: work that the disk has no room for is refused before it starts', async () => {
     const service = await world.open({ overrides: { ...TO_QCOW2, 'diskmorph.free_space_margin': '900T' } });
     const error = await failureOf(service.import(raw, { diskFormat: 'raw' }));
-    expect(error).toMatchObject({ code: 'no_space' });
+    expect(error).toMatchObject({ code: 'insufficient_space' });
     expect(await world.files()).toEqual([]);
   });
 
@@ -225,7 +225,7 @@ describe('limits and refusals before work starts', () => {
     const service = await world.open({
       overrides: TO_QCOW2,
       intercept: withTools({ convert }),
-      log: (message) => logged.push(message),
+      log: (message, error) => logged.push(`${message} ${error instanceof Error ? error.stack : ''}`),
     });
     const error = await failureOf(service.import(raw, { diskFormat: 'raw' }));
     expect(error.code).toBe('internal');

@@ -46,7 +46,7 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   over_quota: 413,
   last_location: 403,
   hash_mismatch: 400,
-  no_space: 503,
+  insufficient_space: 503,
   full: 413,
   stalled: 408,
   cancelled: 409,

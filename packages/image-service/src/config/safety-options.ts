@@ -10,6 +10,7 @@ export interface SafetyOptionValues {
   readonly maxDownloads: number;
   readonly downloadStallTimeout: number;
   readonly requestBodyTimeout: number;
+  readonly spaceWaitTimeout: number;
 }
 
 /** What the options about safety say: bytes, and milliseconds. */
@@ -21,6 +22,7 @@ export interface SafetyConfiguration {
   readonly maxDownloads: number;
   readonly downloadStallMs: number;
   readonly bodyMs: number;
+  readonly spaceWaitMs: number;
 }
 
 const MOST_TRANSFERS = 100_000;
@@ -70,6 +72,13 @@ export const SAFETY_OPTIONS: Definitions<SafetyOptionValues> = {
     default: '30',
     help: 'Seconds that a caller may take to send a request that is not the data of an image.',
   },
+  spaceWaitTimeout: {
+    section: 'diskmorph',
+    name: 'space_wait_timeout',
+    type: integer({ min: 0, max: MOST_SECONDS }),
+    default: '300',
+    help: 'Seconds for which an import waits for disk space that other work has reserved, before it fails with\ninsufficient_space.',
+  },
 };
 
 /** The options about safety, checked together. */
@@ -81,6 +90,7 @@ export function readSafety(reader: ValueReader): SafetyConfiguration {
     maxDownloads: count(reader.read(SAFETY_OPTIONS.maxDownloads)),
     downloadStallMs: milliseconds(reader.read(SAFETY_OPTIONS.downloadStallTimeout)),
     bodyMs: milliseconds(reader.read(SAFETY_OPTIONS.requestBodyTimeout)),
+    spaceWaitMs: milliseconds(reader.read(SAFETY_OPTIONS.spaceWaitTimeout)),
   };
 }
 

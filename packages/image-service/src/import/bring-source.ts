@@ -1,5 +1,6 @@
 import type { RemoteDescription } from '../remotes/remote-description.ts';
 import type { RemoteSource } from '../remotes/remote-images.ts';
+import { promisedBytes } from '../staging/space.ts';
 import { localPath } from '../staging/source-url.ts';
 import { ImportError } from './errors.ts';
 import { reservedBytes } from './reserved-bytes.ts';
@@ -40,10 +41,17 @@ export async function bringSource<T>(
   }
   const { signal, maxBytes, onBytes } = file;
   const download = await parts.download.open(input.import_from, { signal, maxBytes, onBytes });
-  if (download.sizeBytes !== undefined) await staging.reserve(file.owner, download.sizeBytes);
   const expected = download.sizeBytes === undefined ? {} : { expectedBytes: download.sizeBytes };
   const reserved = { imageId: input.image_id, kind: 'stagedBytes', ...expected } as const;
-  const { sizeBytes } = await staging.receive(file.to, reservedBytes(parts.catalog, download.bytes, reserved));
+  const { sizeBytes } = await staging.receive(
+    file.to,
+    promisedBytes(staging, {
+      owner: file.owner,
+      bytes: reservedBytes(parts.catalog, download.bytes, reserved),
+      totalBytes: download.sizeBytes,
+      wish: { signal },
+    }),
+  );
   return { sizeBytes, ...(download.publicHost === undefined ? {} : { source_host: download.publicHost }) };
 }
 

@@ -159,7 +159,7 @@ async function runConversion<T>(parts: ImportParts<T>, running: RunningConversio
   };
   try {
     const { spaceBytes } = await tools.forecast(conversion, { signal });
-    await staging.reserve(jobId, spaceBytes);
+    await staging.reserve(jobId, spaceBytes, { signal });
     const onBytes = inPhase('convert', report);
     const { contentId, virtualSize, resumedFromBytes } = await tools.convert(conversion, {
       checkpointDir,

@@ -21,7 +21,7 @@ test.each([
   },
   { error: system('EIO'), expected: { code: 'io', message: 'Reading or writing in the work directory failed (EIO)' } },
   { error: new ImportError('format_mismatch', 'm'), expected: { code: 'format_mismatch', message: 'm' } },
-  { error: new StagingError('no_space', 'm'), expected: { code: 'no_space', message: 'm' } },
+  { error: new StagingError('insufficient_space', 'm'), expected: { code: 'insufficient_space', message: 'm' } },
   { error: new StoreError('io', 'm'), expected: { code: 'io', message: 'm' } },
   { error: new CatalogError('conflict', 'm'), expected: { code: 'conflict', message: 'm' } },
   {

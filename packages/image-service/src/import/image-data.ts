@@ -4,6 +4,7 @@ import { changeImage } from '../catalog/repositories.ts';
 import type { Failure } from '../flow/failure.ts';
 import type { IncomingLimits } from '../staging/incoming.ts';
 import { limitedBytes, receiveFile } from '../staging/incoming.ts';
+import { promisedBytes } from '../staging/space.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { ImageStore } from '../store/store.ts';
 import { StoreError } from '../store/store.ts';
@@ -145,11 +146,9 @@ export async function stageData(parts: DataParts, data: IncomingData): Promise<v
     return { status: 'uploading' };
   });
   try {
-    if (limits.expectedBytes !== undefined && limits.expectedBytes <= limits.maxBytes) {
-      await uploads.reserve(imageId, limits.expectedBytes);
-    }
     const reserved = { imageId, kind: 'stagedBytes', ...announced(limits) } as const;
-    const incoming = reservedBytes(parts.catalog, limitedBytes(data.bytes, limits), reserved);
+    const bytes = reservedBytes(parts.catalog, limitedBytes(data.bytes, limits), reserved);
+    const incoming = promisedBytes(uploads, { owner: imageId, bytes, totalBytes: limits.expectedBytes });
     const { sizeBytes } = await receiveFile(await stagedPath(uploads, imageId), incoming);
     await changeImage(parts.catalog.images, imageId, (current) => {
       if (current.status !== 'uploading') throw new ImportError('gone', `The image became ${current.status} meanwhile`);

@@ -4,6 +4,7 @@ import { changeImage } from '../catalog/repositories.ts';
 import type { NewTask, TaskRecord } from '../catalog/task.ts';
 import type { Engine } from '../flow/engine.ts';
 import { limitedBytes, receiveFile } from '../staging/incoming.ts';
+import { promisedBytes } from '../staging/space.ts';
 import { describeFailure } from './failure.ts';
 import { readerOf } from './format-table.ts';
 import type { IncomingData } from './image-data.ts';
@@ -104,11 +105,13 @@ async function keep<T>(
   { imageId, bytes, limits }: IncomingData,
 ): Promise<string> {
   try {
-    const { expectedBytes, maxBytes } = limits;
-    if (expectedBytes !== undefined && expectedBytes <= maxBytes) await uploads.reserve(imageId, expectedBytes);
     const path = await stagedPath(uploads, imageId);
     const reserved = { imageId, kind: 'stagedBytes', ...announced(limits) } as const;
-    await receiveFile(path, reservedBytes(catalog, limitedBytes(bytes, limits), reserved));
+    const counted = reservedBytes(catalog, limitedBytes(bytes, limits), reserved);
+    await receiveFile(
+      path,
+      promisedBytes(uploads, { owner: imageId, bytes: counted, totalBytes: limits.expectedBytes }),
+    );
     return path;
   } finally {
     uploads.release(imageId);

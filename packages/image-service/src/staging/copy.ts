@@ -21,7 +21,7 @@ const ZEROS = Buffer.alloc(PIECE_SIZE);
 
 /**
  * Copies a regular file, flushed to the disk when it returns; shares the blocks where the file system can, keeps runs of
- * zeros as holes. Nothing is left at `to` when it fails. Throws `bad_source`, `too_large`, `source_changed`, `no_space`, `io`.
+ * zeros as holes. Nothing is left at `to` when it fails. Throws `bad_source`, `too_large`, `source_changed`, `insufficient_space`, `io`.
  */
 export async function copyBytes(copy: FileCopy): Promise<{ readonly sizeBytes: number }> {
   const source = await open(copy.from, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {

@@ -1,6 +1,6 @@
 /**
  * What goes wrong with bytes that are not an image yet. `bad_id`, `bad_source`: refused before anything is touched.
- * `too_large`: more bytes than are accepted. `no_space`: the disk has not the room. `source_changed`: the source was
+ * `too_large`: more bytes than are accepted. `insufficient_space`: the disk has not the room. `source_changed`: the source was
  * written while it was read. `stalled`: no byte came for too long. `cut_off`: not as many bytes came as were announced.
  * `blocked_address`: the address may not be asked. `download_failed`: the other side refused or failed. `io`: the operating system failed; `cause` keeps its error.
  */
@@ -8,7 +8,7 @@ export type StagingErrorCode =
   | 'bad_id'
   | 'bad_source'
   | 'too_large'
-  | 'no_space'
+  | 'insufficient_space'
   | 'source_changed'
   | 'stalled'
   | 'cut_off'
@@ -40,10 +40,11 @@ const REASONS: Readonly<Record<string, string>> = {
   EISDIR: 'it is a directory',
 };
 
-/** The operating system's error in words without paths; `no_space` when the disk is full. */
+/** The operating system's error in words without paths; `insufficient_space` when the disk is full. */
 export function stagingFault(doing: string, error: unknown): unknown {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (error instanceof StagingError || !/^E[A-Z0-9]+$/.test(code)) return error;
-  if (code === 'ENOSPC' || code === 'EDQUOT') return new StagingError('no_space', `${doing}: the disk is full`, error);
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return new StagingError('insufficient_space', `${doing}: the disk is full`, error);
   return new StagingError('io', `${doing}: ${REASONS[code] ?? code}`, error);
 }

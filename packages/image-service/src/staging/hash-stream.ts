@@ -33,13 +33,13 @@ export function hashStream<Names extends HashName>(
     failure ??= error;
     wake?.();
   };
+  const onSlot = (slot: number): void => {
+    readers[slot] = (readers[slot] ?? 0) - 1;
+    wake?.();
+  };
   const digests = names.map((name, index) => {
     const thread = threads[index % threads.length];
     if (thread === undefined) throw new Error('assertion failed: there is a thread for each digest');
-    const onSlot = (slot: number): void => {
-      readers[slot] = (readers[slot] ?? 0) - 1;
-      wake?.();
-    };
     const digest: DigestInThread = thread.stream(name, memory, { onSlot });
     digest.hex.catch(fail);
     return { name, digest };

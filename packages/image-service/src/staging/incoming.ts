@@ -106,7 +106,7 @@ const ZEROS = Buffer.alloc(HOLE_SIZE);
 
 /**
  * Writes what comes into the file at `path`, which appears under that name only when it is whole and on the disk.
- * Nothing is left when it fails. Throws what the bytes throw, `no_space`, `io`.
+ * Nothing is left when it fails. Throws what the bytes throw, `insufficient_space`, `io`.
  */
 export async function receiveFile(
   path: string,

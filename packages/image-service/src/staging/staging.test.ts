@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { Readable } from 'node:stream';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -10,7 +10,9 @@ import { hashThreads } from './hash.ts';
 import { hashedBytes } from './incoming.ts';
 import { checkedId, pathInside, scratchSpace } from './scratch.ts';
 import { localPath } from './source-url.ts';
-import { spaceLedger } from './space.ts';
+import type { SpaceBook } from './space.ts';
+import { promisedBytes, spaceBook } from './space.ts';
+import { spaceClaims } from './space-claims.ts';
 import { openStaging } from './staging.ts';
 
 const JOB = '11111111-1111-4111-8111-111111111111';
@@ -276,34 +278,106 @@ describe('digests', () => {
   });
 });
 
-/** A ledger over a disk with so many free bytes and a margin of 10. */
-function ledgerOf(bytes: number): ReturnType<typeof spaceLedger> {
-  return spaceLedger('/', 10, async () => bytes);
+/** A book over disks with so many free bytes and a margin of 10; a directory's disk is its first letter. */
+function bookOf(free: { bytes: number }): SpaceBook {
+  return spaceBook({
+    marginBytes: 10,
+    disk: {
+      free: async () => free.bytes,
+      total: async () => free.bytes,
+      id: async (path) => path.charAt(0),
+    },
+  });
 }
 
 describe('S14: promises of space', () => {
   test('what fits beyond the margin is promised, what does not is refused with both numbers', async () => {
-    const ledger = ledgerOf(110);
+    const ledger = bookOf({ bytes: 110 }).ledger('d');
     await ledger.reserve('a', 100);
     await expect(ledger.reserve('b', 1)).rejects.toMatchObject({
-      code: 'no_space',
+      code: 'insufficient_space',
       message: 'The work needs 1 bytes of disk space, but only 0 are free for it',
     });
     ledger.release('a');
     await ledger.reserve('b', 100);
   });
 
-  test('two that ask at once do not both get the same bytes', async () => {
-    const ledger = ledgerOf(110);
-    const results = await Promise.allSettled([ledger.reserve('a', 60), ledger.reserve('b', 60)]);
-    expect(results.map((result) => result.status)).toEqual(['fulfilled', 'rejected']);
+  test('two that ask at once do not both get the same bytes, in whatever directories of a disk', async () => {
+    const book = bookOf({ bytes: 110 });
+    const wishes = [
+      book.ledger('d1').reserve('a', 60),
+      book.ledger('d2').reserve('a', 60),
+      book.ledger('e').reserve('a', 60),
+    ];
+    const results = await Promise.allSettled(wishes);
+    expect(results.map((result) => result.status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
   });
 
   test('a second promise to the same owner takes the place of the first', async () => {
-    const ledger = ledgerOf(110);
+    const ledger = bookOf({ bytes: 110 }).ledger('d');
     await ledger.reserve('a', 100);
     await ledger.reserve('a', 50);
     await expect(ledger.reserve('b', 50)).resolves.toBeUndefined();
+  });
+
+  test('what others were promised is waited for; what the disk does not have is not', async () => {
+    const ledger = bookOf({ bytes: 110 }).ledger('d', 60_000);
+    await ledger.reserve('a', 100);
+    const waiting = ledger.reserve('b', 60);
+    await expect(ledger.reserve('c', 101)).rejects.toMatchObject({ code: 'insufficient_space' });
+    ledger.release('a');
+    await waiting;
+  });
+
+  test('who waits for space can be told to stop', async () => {
+    const ledger = bookOf({ bytes: 110 }).ledger('d', 60_000);
+    await ledger.reserve('a', 100);
+    const control = new AbortController();
+    const waiting = ledger.reserve('b', 60, { signal: control.signal });
+    setImmediate(() => control.abort(new Error('stop')));
+    await expect(waiting).rejects.toThrow('stop');
+  });
+
+  test.each([{ totalBytes: 40 }, { totalBytes: undefined }])(
+    'bytes that pass are promised before they come: $totalBytes',
+    async ({ totalBytes }) => {
+      const free = { bytes: 2 ** 28 + 200 };
+      const book = bookOf(free);
+      const ledger = book.ledger('d');
+      const pieces = Readable.from([Buffer.alloc(20), Buffer.alloc(20)]);
+      const bytes = promisedBytes(ledger, { owner: 'a', bytes: pieces, totalBytes });
+      await bytes.next();
+      const left = totalBytes === undefined ? 190 : 2 ** 28 + 190 - 40;
+      await expect(ledger.reserve('b', left + 1)).rejects.toMatchObject({ code: 'insufficient_space' });
+      await ledger.reserve('b', left);
+      for await (const piece of bytes) expect(piece.length).toBe(20);
+      await ledger.reserve('b', 2 ** 28 + 190);
+    },
+  );
+
+  test('what the disk has no room for does not begin to come', async () => {
+    const ledger = bookOf({ bytes: 50 }).ledger('d');
+    const pieces = Readable.from([Buffer.alloc(20)]);
+    const bytes = promisedBytes(ledger, { owner: 'a', bytes: pieces, totalBytes: 41 });
+    await expect(bytes.next()).rejects.toMatchObject({ code: 'insufficient_space' });
+  });
+
+  test('processes that share a directory hear of each other; what a dead one has claimed is free', async () => {
+    const disk = { free: async () => 110, total: async () => 110, id: async () => '' };
+    const [one, other] = [spaceClaims('one'), spaceClaims('other')];
+    const [mine, theirs] = [one, other].map((claims) => spaceBook({ marginBytes: 10, claims, disk }).ledger(dir));
+    await mine?.reserve('a', 70);
+    await expect(theirs?.reserve('a', 31)).rejects.toMatchObject({ code: 'insufficient_space' });
+    await theirs?.reserve('a', 30);
+    await one.close();
+    await theirs?.reserve('a', 100);
+    await other.close();
+    expect(await readdir(dir)).toEqual([]);
+    const dead = join(dir, '.diskmorph-space', `${hostname()}.${2 ** 22 + 1}.x`);
+    await mkdir(join(dir, '.diskmorph-space'));
+    await writeFile(dead, Buffer.alloc(100));
+    expect(await spaceClaims('third').ofOthers(dir)).toBe(0);
+    await expect(stat(dead)).rejects.toMatchObject({ code: 'ENOENT' });
   });
 });
 
@@ -319,7 +393,7 @@ test('files of a job lie in its directory; discarding what is not there is done'
 });
 
 test.each([
-  { code: 'ENOSPC', expected: { code: 'no_space', message: 'Copying: the disk is full' } },
+  { code: 'ENOSPC', expected: { code: 'insufficient_space', message: 'Copying: the disk is full' } },
   { code: 'EACCES', expected: { code: 'io', message: 'Copying: permission denied' } },
   { code: 'EWHATEVER', expected: { code: 'io', message: 'Copying: EWHATEVER' } },
 ])('the fault $code of the system in words', ({ code, expected }) => {

@@ -7,8 +7,8 @@ import type { HashedBytes } from './incoming.ts';
 import { hashedBytes, receiveFile } from './incoming.ts';
 import type { ScratchSpace } from './scratch.ts';
 import { checkedId, pathInside, scratchSpace } from './scratch.ts';
-import type { SpaceLedger } from './space.ts';
-import { spaceLedger } from './space.ts';
+import type { SpaceBook, SpaceLedger } from './space.ts';
+import { spaceBook } from './space.ts';
 
 /** Everything that is done with bytes before they are an image in a store. */
 export interface Staging extends ScratchSpace, SpaceLedger {
@@ -36,11 +36,16 @@ export function openStaging(options: {
   readonly instanceId: string;
   readonly marginBytes: number;
   readonly hashing: HashThreads;
+  /** In which its promises stand; one of its own when absent. */
+  readonly space?: SpaceBook;
+  /** Milliseconds that work may wait for space; 0 when absent. */
+  readonly waitMs?: number;
   /** Tells apart what one installation keeps for several purposes. */
   readonly purpose?: 'uploads';
 }): Staging {
   const scratch = scratchSpace(options.workDir, options.instanceId, options.purpose);
-  const space = spaceLedger(options.workDir, options.marginBytes);
+  const book = options.space ?? spaceBook({ marginBytes: options.marginBytes });
+  const space = book.ledger(options.workDir, options.waitMs);
   return {
     ...scratch,
     ...space,
@@ -49,7 +54,9 @@ export function openStaging(options: {
       const source = await stat(copy.from).catch((error: unknown) => {
         throw stagingFault('The source cannot be read', error);
       });
-      if (source.size <= (copy.maxBytes ?? source.size)) await space.reserve(owner, source.size);
+      if (source.size <= (copy.maxBytes ?? source.size)) {
+        await space.reserve(owner, source.size, copy.signal === undefined ? {} : { signal: copy.signal });
+      }
       return copyBytes(copy);
     },
     receive: receiveFile,

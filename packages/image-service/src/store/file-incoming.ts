@@ -11,6 +11,13 @@ export type CopyFile = (
   copy: { readonly from: string; readonly to: string } & TransferOptions,
 ) => Promise<{ readonly sizeBytes: number }>;
 
+/** Promises of space in a directory: so many bytes more for an owner, instead of what it was promised before. */
+export interface RoomLedger {
+  /** Throws when the disk has no room for them beside all other promises; the message has the figures. */
+  reserve(owner: string, bytes: number): Promise<void>;
+  release(owner: string): void;
+}
+
 /** Bytes on their way into a directory. */
 export interface Incoming {
   readonly content: BlobContent;
@@ -20,10 +27,14 @@ export interface Incoming {
   /** Where they are when they are whole. */
   readonly path: string;
   readonly marginBytes: number;
+  /** Where space is promised; absent: only what is free now counts. */
+  readonly room?: RoomLedger;
   readonly copy: CopyFile;
   readonly transfer: TransferOptions;
 }
 
+/** Room for a stream whose length nobody knows is made sure of so many bytes at once. */
+const STEP_BYTES = 256 * 1024 * 1024;
 /** Zeros of this length are left as holes. */
 const PIECE_SIZE = 64 * 1024;
 const ZEROS = Buffer.alloc(PIECE_SIZE);
@@ -44,6 +55,8 @@ export async function bringIn(incoming: Incoming): Promise<number> {
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {});
     throw error;
+  } finally {
+    incoming.room?.release(temporary);
   }
 }
 
@@ -65,7 +78,13 @@ async function linked(path: string, temporary: string): Promise<boolean> {
   }
 }
 
-async function requireRoom({ directory, marginBytes }: Incoming, sizeBytes: number): Promise<void> {
+async function requireRoom({ directory, marginBytes, room, temporary }: Incoming, sizeBytes: number): Promise<void> {
+  if (room !== undefined) {
+    await room.reserve(temporary, sizeBytes).catch((error: unknown) => {
+      throw new StoreError('full', error instanceof Error ? error.message : String(error), error);
+    });
+    return;
+  }
   const free = (await freeBytesOf(directory)) - marginBytes;
   if (sizeBytes <= free) return;
   throw new StoreError('full', `${sizeBytes} bytes are to be stored, but only ${Math.max(0, free)} are free for them`);
@@ -78,7 +97,12 @@ async function bringStream(incoming: Incoming, content: BlobStream): Promise<num
   const file = await open(incoming.temporary, 'wx', 0o600);
   try {
     let done = 0;
+    let promised = content.sizeBytes ?? 0;
     for await (const chunk of untilAborted(content.bytes, signal)) {
+      if (done + chunk.length > promised && content.sizeBytes === undefined) {
+        promised = done + Math.max(STEP_BYTES, chunk.length);
+        await requireRoom(incoming, promised - done);
+      }
       if (done + chunk.length > most) throw new StoreError('io', `More than the announced ${most} bytes arrived`);
       await writeSparse(file, chunk, done);
       done += chunk.length;

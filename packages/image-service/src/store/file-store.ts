@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { blobName, parseBlobName, requireBlobName, requireImageId } from './blob-name.ts';
 import type { StoreDirectory } from './file-directories.ts';
 import { blobNamesIn, blobPath, byPreference, findBlob, freeBytesOf, possiblePaths } from './file-directories.ts';
-import type { CopyFile } from './file-incoming.ts';
+import type { CopyFile, RoomLedger } from './file-incoming.ts';
 import { bringIn } from './file-incoming.ts';
 import type { BlobContent, BlobRange, ImageStore, KeptLeftovers, TransferOptions } from './store.ts';
 import { StoreError } from './store.ts';
@@ -24,6 +24,8 @@ export interface FileStoreOptions {
   /** Marks the unfinished files of this installation: others may share the directories. */
   readonly instanceId: string;
   readonly copy: CopyFile;
+  /** Where space in a directory is promised; absent: only what is free now counts. */
+  readonly room?: (directory: string) => RoomLedger;
 }
 
 const READ_SIZE = 256 * 1024;
@@ -113,7 +115,8 @@ async function putSomewhere(options: FileStoreOptions, { name, content, transfer
     const temporary = join(directory, `${unfinishedPrefix(options)}${name}`);
     const path = blobPath(directory, name, layout);
     try {
-      return await bringIn({ content: once, directory, temporary, path, marginBytes, copy, transfer });
+      const room = options.room === undefined ? {} : { room: options.room(directory) };
+      return await bringIn({ content: once, directory, temporary, path, marginBytes, copy, transfer, ...room });
     } catch (error) {
       if (begun || !isFull(error)) throw error;
       full ??= error;
@@ -194,7 +197,7 @@ function notHeld(id: string): never {
   throw new StoreError('missing', `Store "${id}" does not hold it`);
 }
 
-const FULL_CODES = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'no_space', 'full']);
+const FULL_CODES = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'insufficient_space', 'full']);
 
 function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : '';
