@@ -146,3 +146,10 @@ test.each([
   expect(load).toThrow(ConfigurationError);
   expect(load).toThrow(message);
 });
+
+test('certificates for other image services that cannot be read stop the start', async () => {
+  const overrides = { 'glance_download.ca_certificates_file': '/nowhere/at/all.pem' };
+  await expect(makeApiWorld({ overrides })).rejects.toMatchObject({
+    problems: [{ section: 'glance_download', option: 'ca_certificates_file', message: 'the file cannot be read' }],
+  });
+});

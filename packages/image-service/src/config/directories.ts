@@ -3,6 +3,7 @@ import { access, stat } from 'node:fs/promises';
 import { dirname, isAbsolute } from 'node:path';
 import { LIMIT_OPTIONS } from './limit-options.ts';
 import type { Configuration } from './load.ts';
+import { IMPORT_OPTIONS } from './import-options.ts';
 import { OPTIONS } from './options.ts';
 import type { ConfigurationProblem } from './problem.ts';
 import { ConfigurationError } from './problem.ts';
@@ -37,7 +38,10 @@ export async function directoryProblems(
     if (message === undefined || (missing === 'made at start' && message === MISSING)) continue;
     problems.push({ section: needed.section, option: needed.option, value: needed.path, message });
   }
-  for (const { section, option, path } of configuration.stores.flatMap(neededCertificates)) {
+  for (const { section, option, path } of [
+    ...configuration.stores.flatMap(neededCertificates),
+    ...remoteCertificates(configuration),
+  ]) {
     const readable = await access(path, constants.R_OK).then(
       () => true,
       () => false,
@@ -73,6 +77,11 @@ function neededCertificates(store: StoreSettings): readonly NeededPath[] {
   if (store.type === 'file' || store.cacert === undefined) return [];
   const { name } = store.type === 's3' ? S3_STORE_OPTIONS.cacert : HTTP_STORE_OPTIONS.caCertificates;
   return [place({ section: store.id, name }, store.cacert)];
+}
+
+function remoteCertificates({ imports }: Configuration): readonly NeededPath[] {
+  const { caCertificates } = imports.remotes;
+  return caCertificates === undefined ? [] : [place(IMPORT_OPTIONS.caCertificates, caCertificates)];
 }
 
 function place(option: { readonly section: string; readonly name: string }, path: string): NeededPath {
