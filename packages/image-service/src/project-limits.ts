@@ -25,7 +25,8 @@ export async function openProjectLimits(
 ): Promise<OpenLimits> {
   const { keystone } = access;
   const endpointId = limits.keystoneEndpointId;
-  if (endpointId === undefined || keystone === undefined) return { ...projectLimits(limits.projects), close: () => {} };
+  if (endpointId === undefined) return { ...projectLimits(limits.projects), close: () => {} };
+  if (keystone === undefined) throw new Error('assertion failed: limits of Keystone need Keystone');
   const { credentials } = keystone;
   const reader = unifiedLimits(
     {

@@ -1,3 +1,4 @@
+import type { AccessConfiguration } from './access.ts';
 import { boolean, integer, path, repeatedList, size, text } from './option-types.ts';
 import type { Definitions } from './options.ts';
 import type { ValueReader } from './value-source.ts';
@@ -222,6 +223,17 @@ function readKeystoneEndpoint(reader: ValueReader): string | undefined {
   const { section, name: option } = LIMIT_OPTIONS.endpointId;
   reader.problems.push({ section, option, message: 'is needed with use_keystone_limits' });
   return undefined;
+}
+
+/** Limits that Keystone keeps need one that is asked. */
+export function requireKeystone(
+  { keystoneEndpointId }: LimitConfiguration,
+  { keystone }: AccessConfiguration,
+  reader: ValueReader,
+): void {
+  if (keystoneEndpointId === undefined || keystone !== undefined) return;
+  const { section, name: option } = LIMIT_OPTIONS.useKeystoneLimits;
+  reader.problems.push({ section, option, value: 'true', message: 'needs [paste_deploy] flavor = keystone' });
 }
 
 function readCache(reader: ValueReader): LimitConfiguration['cache'] {

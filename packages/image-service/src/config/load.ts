@@ -16,7 +16,7 @@ import { readSafety, SAFETY_OPTIONS } from './safety-options.ts';
 import type { LimitConfiguration } from './limit-options.ts';
 import type { ImportConfiguration } from './import-options.ts';
 import { IMPORT_OPTIONS, readImports } from './import-options.ts';
-import { LIMIT_OPTIONS, readLimits } from './limit-options.ts';
+import { LIMIT_OPTIONS, readLimits, requireKeystone } from './limit-options.ts';
 import type { MetadefConfiguration } from './metadef-options.ts';
 import { METADEF_OPTIONS, readMetadefs } from './metadef-options.ts';
 import type { OptionDefinition, OptionValues } from './options.ts';
@@ -142,6 +142,7 @@ export function examineConfiguration(sources: ConfigurationSources): ExaminedCon
     reader,
     sources.files.map((file) => file.name),
   );
+  requireKeystone(limits, access, reader);
   const warnings = [...reader.warnings, ...unknownOptionWarnings(entries, stores)];
   const configuration = {
     ...values,
