@@ -13,6 +13,7 @@ import { openDatabase } from './database.ts';
 import { databaseJournal } from './flow/database-journal.ts';
 import type { Engine } from './flow/engine.ts';
 import type { Journal } from './flow/journal.ts';
+import type { FlowFactory } from './flow/step.ts';
 import type { EngineLock } from './flow/lock.ts';
 import { acquireEngineLock } from './flow/lock.ts';
 import { warnOnce } from './import/convert.ts';
@@ -189,11 +190,13 @@ function put(
     log,
   };
   const warnUnset = warnOnce(log);
+  const earlier = configuration.database.kind === 'sqlite' ? 'gone' : 'may wake up';
+  const held = (make: Parameters<typeof heldFlow<Tx>>[2]): FlowFactory => heldFlow(parts, earlier, make);
   const flows = new Map([
-    [IMPORT_FLOW, heldFlow(parts, (held) => importFlow(held, warnUnset))],
-    [COPY_FLOW, heldFlow(parts, copyFlow)],
-    [CONVERSION_FLOW, heldFlow(parts, conversionFlow)],
-    [LOCATION_FLOW, heldFlow(parts, locationFlow)],
+    [IMPORT_FLOW, held((of) => importFlow(of, warnUnset))],
+    [COPY_FLOW, held(copyFlow)],
+    [CONVERSION_FLOW, held(conversionFlow)],
+    [LOCATION_FLOW, held(locationFlow)],
   ]);
   const engine = runEngine({
     parts,

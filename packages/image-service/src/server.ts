@@ -164,6 +164,7 @@ function apiParts(whole: WholeService, { options, access, roads, watch, health }
     stores,
     authenticator: access.authenticator,
     policy: access.policy,
+    isOutage: (error) => parts.isOutage?.(error) === true,
     settings: apiSettings(configuration, options.version),
     ...roads,
     health,

@@ -95,7 +95,7 @@ describe('a worker dies by SIGKILL and another one brings its import to the end'
 });
 
 describe('a worker freezes, is replaced, and wakes up', () => {
-  test.each([{ operation: 25 }, { operation: 60 }, { operation: 100 }])(
+  test.each([{ operation: 25 }, { operation: 60 }, { operation: 85 }, { operation: 100 }])(
     'at operation $operation: it is refused every write, and nothing is left of it',
     async ({ operation }) => {
       const installation = await install();

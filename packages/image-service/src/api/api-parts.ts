@@ -188,6 +188,8 @@ export interface ApiParts {
   /** Undefined: nothing is cached here. */
   readonly cache: CacheRoads | undefined;
   readonly projectLimits: LimitSource;
+  /** Is it the database that cannot be reached now? */
+  readonly isOutage: (error: unknown) => boolean;
   readonly settings: ApiSettings;
   readonly health: LookAtHealth;
   /** For operators: what no caller is told. */

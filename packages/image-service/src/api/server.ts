@@ -146,10 +146,16 @@ interface Failed {
   readonly reply: FastifyReply;
 }
 
+function unforeseen(parts: ApiParts, error: Error, { id }: FastifyRequest): HttpError {
+  return parts.isOutage(error)
+    ? new HttpError(503, 'The database does not answer; try again', { headers: { 'retry-after': '5' } })
+    : new HttpError(500, `An internal error; the log of the service has it as ${id}`);
+}
+
 function sendError(parts: ApiParts, { error, request, reply }: Failed): FastifyReply {
   const known = httpErrorOf(error);
   if (known === undefined) tellFault(parts, error, request);
-  const told = known ?? new HttpError(500, `An internal error; the log of the service has it as ${request.id}`);
+  const told = known ?? unforeseen(parts, error, request);
   const { type, text } = errorBody(told, request.headers.accept);
   if (told.status === 415 && request.method === 'PATCH') reply.header('accept-patch', PATCH_TYPES.join(', '));
   // What is still being sent will not be read.

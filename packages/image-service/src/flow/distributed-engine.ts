@@ -1,11 +1,13 @@
+import { aborted } from './aborted.ts';
 import type { EngineOptions } from './engine-options.ts';
-import type { Engine, ProgressListener } from './engine.ts';
-import type { Interruption } from './failure.ts';
-import { FlowError, InterruptedError } from './failure.ts';
-import type { JobGlimpse, JobRecord, NewJob } from './job.ts';
-import { FINAL_STATES } from './job.ts';
-import type { JobQueue, TakenEntry } from './job-queue.ts';
-import { runJob } from './run-job.ts';
+import type { Engine } from './engine.ts';
+import type { JobQueue } from './job-queue.ts';
+import type { JobWatch } from './job-watch.ts';
+import { jobWatch, unknownJob } from './job-watch.ts';
+import type { RepeatedWork } from './repeated-work.ts';
+import { repeatWork } from './repeated-work.ts';
+import type { TakenJobs } from './taken-jobs.ts';
+import { entryOf, takenJobs } from './taken-jobs.ts';
 
 /** What the engine of several processes is made of. Times in milliseconds. */
 export interface DistributedEngineOptions<Transaction> extends EngineOptions<Transaction> {
@@ -37,122 +39,86 @@ const PACE: EnginePace = { takeMs: 1000, keepMs: 2000, watchMs: 500, sweepMs: 60
 /** Two sweeps this far apart must find the job: the first may have come between journal and queue. */
 const SWEEPS_BEFORE_LOST = 2;
 
-interface RunningJob {
-  readonly entry: TakenEntry;
-  readonly control: AbortController;
-  readonly end: Promise<void>;
-}
-
-interface Waiter {
-  readonly resolve: (job: JobRecord) => void;
-  readonly reject: (error: unknown) => void;
-}
-
 /** The engine of any number of processes on one database: the queue hands jobs out, epochs keep former holders from writing. */
 export function distributedEngine<Transaction>(options: DistributedEngineOptions<Transaction>): Engine<Transaction> {
-  const { journal, queue } = options;
+  const { journal, queue, role } = options;
   const pace = { ...PACE, ...options.pace };
-  const running = new Map<string, RunningJob>();
-  const waiters = new Map<string, Waiter[]>();
-  const listeners = new Set<ProgressListener>();
-  const lastProgress = new Map<string, string>();
-  const suspects = new Map<string, number>();
   const fault = (error: unknown): void => options.onFault('', error);
+  const lookNow = (): void => {
+    for (const loop of loops?.eager ?? []) loop.wake();
+  };
+  const watch: JobWatch = jobWatch(journal, (id) => taken.has(id));
+  const taken: TakenJobs = takenJobs(options, { pace, tell: watch.tell, onEnd: lookNow });
   let opened: Promise<void> | undefined;
-  let loops: Loop[] = [];
+  /** `eager`: those that look at once when something has happened. */
+  let loops: { readonly eager: readonly RepeatedWork[]; readonly steady: readonly RepeatedWork[] } | undefined;
   let draining = false;
+  const open = (): Promise<void> => {
+    opened ??= queue.open().catch((error: unknown) => {
+      opened = undefined;
+      throw error;
+    });
+    return opened;
+  };
+  const startLoops = (): typeof loops => {
+    const watching = repeatWork(watch.look, pace.watchMs, fault);
+    if (role !== 'runs jobs') return { eager: [watching], steady: [] };
+    const taking = repeatWork(() => taken.takeUp(() => !draining), pace.takeMs, fault);
+    const keeping = repeatWork(taken.keep, pace.keepMs, fault);
+    const sweeping = repeatWork(queueSweep(options), pace.sweepMs, fault);
+    return { eager: [watching, taking], steady: [keeping, sweeping] };
+  };
+  return {
+    async submit(job, transaction) {
+      await open();
+      await journal.submit(job, transaction);
+      const { id: jobId, flow, group = null, node = null } = job;
+      await queue.put({ jobId, flow, group, node }, transaction);
+      lookNow();
+    },
+    async start() {
+      await open();
+      draining = false;
+      loops ??= startLoops();
+    },
+    async stop() {
+      draining = true;
+      taken.interruptAll('stop');
+      await taken.rest();
+      const ending = [...(loops?.eager ?? []), ...(loops?.steady ?? [])];
+      loops = undefined;
+      await Promise.all(ending.map((loop) => loop.end()));
+      await watch.settleAll();
+      if (opened !== undefined) await queue.close();
+      opened = undefined;
+    },
+    async finish(signal) {
+      draining = true;
+      await Promise.race([taken.rest(), aborted(signal)]);
+    },
+    async cancel(id) {
+      await journal.requestCancel(id);
+      taken.interrupt(id, 'cancelled');
+    },
+    async wait(id) {
+      if (loops !== undefined) {
+        // The watch asks, again and again: a database that is away for a moment ends no wait.
+        const ended = watch.wait(id);
+        lookNow();
+        return ended;
+      }
+      const job = await journal.get(id);
+      if (job === undefined) throw unknownJob(id);
+      return job;
+    },
+    onProgress: watch.onProgress,
+  };
+}
 
-  const tell: ProgressListener = (jobId, progress) => {
-    for (const listener of listeners) listener(jobId, progress);
-  };
-  const begin = (entry: TakenEntry): void => {
-    const control = new AbortController();
-    const end = run(entry, control)
-      .catch(fault)
-      .finally(() => {
-        running.delete(entry.jobId);
-        takeLoop?.wake();
-        watchLoop?.wake();
-      });
-    running.set(entry.jobId, { entry, control, end });
-  };
-  const run = async (entry: TakenEntry, control: AbortController): Promise<void> => {
-    const { jobId } = entry;
-    try {
-      if (await sentElsewhere(entry)) return;
-      const host = { ...options, onProgress: (progress: Parameters<ProgressListener>[1]) => tell(jobId, progress) };
-      const how = await runJob(host, jobId, control);
-      await (how === 'ended' ? queue.done(entry) : queue.putBack(entry, 0));
-    } catch (error) {
-      options.onFault(jobId, error);
-      // Somebody else has it: there is nothing to give back.
-      if (error instanceof FlowError && error.code === 'fenced') return;
-      await queue.putBack(entry, pace.faultDelayMs / 1000);
-    }
-  };
-  /** True when the job is another machine's: it then lies in that one's queue. */
-  const sentElsewhere = async (entry: TakenEntry): Promise<boolean> => {
-    const [job] = await journal.glimpse([entry.jobId]);
-    if (job === undefined || FINAL_STATES.includes(job.state)) return false;
-    if (!options.flows.has(job.flow)) {
-      throw new FlowError('unknown_flow', `Job ${job.id} is of the unknown flow ${job.flow}`);
-    }
-    if (job.node === null && options.bindsToNode === true) await journal.bindToNode(job.id, options.node);
-    if (job.node === null || job.node === options.node) return false;
-    await queue.put(entryOf(job));
-    await queue.done(entry);
-    return true;
-  };
-  const take = async (): Promise<void> => {
-    while (!draining && running.size < options.maxJobs) {
-      const entry = await queue.take();
-      if (entry === undefined) return;
-      // It was lost to this process and came back before the process had noticed.
-      if (running.has(entry.jobId)) await queue.putBack(entry, pace.keepMs / 1000);
-      else begin(entry);
-    }
-  };
-  const keep = async (): Promise<void> => {
-    const held = [...running.values()];
-    if (held.length === 0) return;
-    const kept = new Set(await queue.keep(held.map(({ entry }) => entry)));
-    const glimpses = new Map((await journal.glimpse(held.map(({ entry }) => entry.jobId))).map((job) => [job.id, job]));
-    for (const job of held) {
-      const glimpse = glimpses.get(job.entry.jobId);
-      if (!kept.has(job.entry) && running.get(job.entry.jobId) === job) interrupt(job, 'fenced');
-      else if (glimpse?.cancelRequested === true) interrupt(job, 'cancelled');
-    }
-  };
-  const watch = async (): Promise<void> => {
-    if (waiters.size === 0 && listeners.size === 0) return;
-    const waited = [...waiters.keys()];
-    const seen = await journal.glimpse(waited);
-    const others = listeners.size === 0 ? [] : await journal.glimpse('unfinished');
-    for (const job of others) tellProgress(job);
-    const known = new Map(seen.map((job) => [job.id, job]));
-    for (const id of waited) {
-      const job = known.get(id);
-      if (job === undefined || FINAL_STATES.includes(job.state)) await settle(id);
-    }
-  };
-  const tellProgress = ({ id, progress }: JobGlimpse): void => {
-    const text = JSON.stringify(progress);
-    if (progress === null || running.has(id) || lastProgress.get(id) === text) return;
-    lastProgress.set(id, text);
-    tell(id, progress);
-  };
-  const settle = async (id: string): Promise<void> => {
-    const job = await journal.get(id);
-    const settled = waiters.get(id) ?? [];
-    waiters.delete(id);
-    lastProgress.delete(id);
-    for (const { resolve, reject } of settled) {
-      if (job === undefined) reject(unknownJob(id));
-      else resolve(job);
-    }
-  };
-  /** What is in the journal and not in the queue is put there: a queue may be restored from an older copy, or emptied. */
-  const sweep = async (): Promise<void> => {
+/** Puts what is in the journal and not in the queue there: a queue may be restored from an older copy, or emptied. */
+function queueSweep<Transaction>({ journal, queue }: DistributedEngineOptions<Transaction>): () => Promise<void> {
+  const suspects = new Map<string, number>();
+  return async () => {
     const jobs = new Map((await journal.glimpse('unfinished')).map((job) => [job.id, job]));
     const missing = new Set(await queue.missing([...jobs.keys()]));
     for (const id of suspects.keys()) if (!missing.has(id)) suspects.delete(id);
@@ -162,139 +128,5 @@ export function distributedEngine<Transaction>(options: DistributedEngineOptions
       suspects.set(id, times);
       if (job !== undefined && times >= SWEEPS_BEFORE_LOST) await queue.put(entryOf(job));
     }
-  };
-  const interrupt = (job: RunningJob, interruption: Interruption): void =>
-    job.control.abort(new InterruptedError(interruption));
-  const open = (): Promise<void> => {
-    opened ??= queue.open().catch((error: unknown) => {
-      opened = undefined;
-      throw error;
-    });
-    return opened;
-  };
-  let takeLoop: Loop | undefined;
-  let watchLoop: Loop | undefined;
-  const startLoops = (): void => {
-    watchLoop = loop(watch, pace.watchMs, fault);
-    loops = [watchLoop];
-    if (options.role !== 'runs jobs') return;
-    takeLoop = loop(take, pace.takeMs, fault);
-    loops = [watchLoop, takeLoop, loop(keep, pace.keepMs, fault), loop(sweep, pace.sweepMs, fault)];
-  };
-  const settleAll = async (): Promise<void> => {
-    for (const id of waiters.keys()) {
-      await settle(id).catch((error: unknown) => {
-        for (const waiter of waiters.get(id) ?? []) waiter.reject(error);
-        waiters.delete(id);
-      });
-    }
-  };
-  const rest = async (): Promise<void> => {
-    while (running.size > 0) await Promise.all(Array.from(running.values(), (job) => job.end));
-  };
-
-  return {
-    async submit(job, transaction) {
-      await open();
-      await journal.submit(job, transaction);
-      await queue.put(newEntry(job), transaction);
-      takeLoop?.wake();
-    },
-    async start() {
-      await open();
-      draining = false;
-      if (loops.length === 0) startLoops();
-    },
-    async stop() {
-      draining = true;
-      for (const job of running.values()) interrupt(job, 'stop');
-      await rest();
-      await Promise.all(loops.splice(0).map((each) => each.end()));
-      await settleAll();
-      if (opened !== undefined) await queue.close();
-      opened = undefined;
-    },
-    async finish(signal) {
-      draining = true;
-      const aborted = new Promise<void>((resolve) => {
-        if (signal?.aborted === true) resolve();
-        signal?.addEventListener('abort', () => resolve(), { once: true });
-      });
-      await Promise.race([rest(), aborted]);
-    },
-    async cancel(id) {
-      await journal.requestCancel(id);
-      const job = running.get(id);
-      if (job !== undefined) interrupt(job, 'cancelled');
-    },
-    async wait(id) {
-      if (loops.length === 0) {
-        const job = await journal.get(id);
-        if (job === undefined) throw unknownJob(id);
-        return job;
-      }
-      // The watch asks, again and again: a database that is away for a moment ends no wait.
-      return new Promise<JobRecord>((resolve, reject) => {
-        waiters.set(id, [...(waiters.get(id) ?? []), { resolve, reject }]);
-        watchLoop?.wake();
-      });
-    },
-    onProgress(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-  };
-}
-
-function newEntry({ id, flow, group, node }: NewJob): Parameters<JobQueue<never>['put']>[0] {
-  return { jobId: id, flow, group: group ?? null, node: node ?? null };
-}
-
-function entryOf({ id, flow, group, node }: JobGlimpse): Parameters<JobQueue<never>['put']>[0] {
-  return { jobId: id, flow, group, node };
-}
-
-function unknownJob(id: string): FlowError {
-  return new FlowError('unknown_job', `There is no job ${id}`);
-}
-
-interface Loop {
-  /** Lets the next round begin at once. */
-  wake(): void;
-  /** Returns when the round under way has ended; there is none after it. */
-  end(): Promise<void>;
-}
-
-/** Does `work` again and again, `pauseMs` after it ended; what it throws is told and does not end it. */
-function loop(work: () => Promise<void>, pauseMs: number, onFault: (error: unknown) => void): Loop {
-  let ended = false;
-  let woken = false;
-  let wake = (): void => {};
-  const rounds = async (): Promise<void> => {
-    while (!ended) {
-      woken = false;
-      await work().catch(onFault);
-      if (ended || woken) continue;
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, pauseMs);
-        wake = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-    }
-  };
-  const running = rounds();
-  const wakeUp = (): void => {
-    woken = true;
-    wake();
-  };
-  return {
-    wake: wakeUp,
-    end: () => {
-      ended = true;
-      wakeUp();
-      return running;
-    },
   };
 }

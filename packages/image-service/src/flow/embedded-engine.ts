@@ -1,3 +1,4 @@
+import { aborted } from './aborted.ts';
 import type { EngineOptions } from './engine-options.ts';
 import type { Engine, ProgressListener } from './engine.ts';
 import type { Interruption } from './failure.ts';
@@ -112,12 +113,8 @@ export function embeddedEngine<Transaction>(options: EmbeddedEngineOptions<Trans
     },
     async finish(signal) {
       stopping = true;
-      const aborted = new Promise<void>((resolve) => {
-        if (signal?.aborted === true) resolve();
-        signal?.addEventListener('abort', () => resolve(), { once: true });
-      });
       const ended = Promise.all(Array.from(running.values(), (job) => job.end));
-      await Promise.race([ended, aborted]);
+      await Promise.race([ended, aborted(signal)]);
     },
     async cancel(id) {
       await journal.requestCancel(id);

@@ -60,7 +60,7 @@ function makeRun(host: RunHost, job: JobRecord, factory: FlowFactory, control: A
   const claim = { jobId: job.id, epoch: job.epoch };
   const attempts = { ...host, claim, interrupt, warn: (message: string) => void warnings.add(message) };
   const hold = (transaction: unknown): Promise<void> => host.journal.hold(claim, transaction as never);
-  const flow = factory({ id: job.id, input: job.input, hold });
+  const flow = factory({ id: job.id, input: job.input, epoch: job.epoch, hold });
   return { host, attempts, flow, signal: control.signal, warnings };
 }
 

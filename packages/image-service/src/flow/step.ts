@@ -73,6 +73,8 @@ export interface Flow {
 export interface HeldJob {
   readonly id: string;
   readonly input: JsonObject;
+  /** As in `StepContext`. */
+  readonly epoch: number;
   /**
    * For writes outside of the journal, in a transaction of the journal's own database: makes sure until its end that the
    * job is still this process's. Throws `fenced` when somebody else has taken it.

@@ -34,6 +34,8 @@ export type ImportInput = {
   /** Ids of stores, in order. */
   readonly stores: readonly string[];
   readonly all_stores_must_succeed: boolean;
+  /** Attempts are numbered from here: each task of an image after all earlier ones. Absent in jobs of earlier versions: 0. */
+  readonly attempt_base?: number;
 };
 
 /** A form that some stores want besides the one that most get. */

@@ -121,7 +121,11 @@ async function putInto(store: ImageStore, of: StageOf, { input, context }: Put):
   const { epoch, attempt, signal, report } = context;
   await removeFrom(store, of, imageId);
   const onBytes = inPhase(`store ${store.id}`, report);
-  const { location } = await store.put({ imageId, epoch }, { path, sizeBytes }, { signal, onBytes });
+  const { location } = await store.put(
+    { imageId, epoch: (input.attempt_base ?? 0) + epoch },
+    { path, sizeBytes },
+    { signal, onBytes },
+  );
   // An attempt before this one was cut off, perhaps in the middle of the same.
   if (epoch > 1 || attempt > 1) await store.discardUnfinished(imageId);
   return location;

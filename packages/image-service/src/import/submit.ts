@@ -44,6 +44,9 @@ export interface WantedImport extends StoreWish {
   readonly allStoresMustSucceed?: boolean;
 }
 
+/** More than one task is ever taken up; the image has another revision when the next one begins. */
+const ATTEMPTS = 10_000;
+
 /**
  * Records image, lock, task and job in one transaction, after checking everything that can be known before work starts.
  * Throws `invalid_value`, `not_convertible`, `conflict`, `bad_source`, `bad_id`.
@@ -85,6 +88,7 @@ export async function submitImport<T>(
       ...forms,
       stores,
       all_stores_must_succeed: wanted.allStoresMustSucceed ?? true,
+      attempt_base: (image.revision - 1) * ATTEMPTS,
     };
     const node = wanted.node === undefined ? {} : { node: wanted.node };
     await engine.submit({ id: task.id, flow: IMPORT_FLOW, input, ...groupOf(task), ...node }, transaction);

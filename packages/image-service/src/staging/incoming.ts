@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -112,7 +113,8 @@ export async function receiveFile(
   path: string,
   bytes: AsyncIterable<Uint8Array>,
 ): Promise<{ readonly sizeBytes: number }> {
-  const partial = `${path}.partial`;
+  // A sender that was given up may still be writing to a file of its own.
+  const partial = `${path}.${randomUUID()}.partial`;
   try {
     const file = await open(partial, 'w', 0o600);
     let sizeBytes: number;
