@@ -97,7 +97,7 @@ async function fill(parts: DataParts, { image, store, data, placed }: Filling): 
 }
 
 /** How many bytes the sender says there are, unless they are too many. */
-export function announced({ expectedBytes, maxBytes }: IncomingLimits): { readonly expectedBytes?: number } {
+function announced({ expectedBytes, maxBytes }: IncomingLimits): { readonly expectedBytes?: number } {
   // What is too large is refused as that.
   return expectedBytes === undefined || expectedBytes > maxBytes ? {} : { expectedBytes };
 }
@@ -140,16 +140,13 @@ async function takeBack(
  */
 export async function stageData(parts: DataParts, data: IncomingData): Promise<void> {
   const { uploads } = parts;
-  const { imageId, limits } = data;
+  const { imageId } = data;
   await changeImage(parts.catalog.images, imageId, (current) => {
     refuseUnlessQueued(current);
     return { status: 'uploading' };
   });
   try {
-    const reserved = { imageId, kind: 'stagedBytes', ...announced(limits) } as const;
-    const bytes = reservedBytes(parts.catalog, limitedBytes(data.bytes, limits), reserved);
-    const incoming = promisedBytes(uploads, { owner: imageId, bytes, totalBytes: limits.expectedBytes });
-    const { sizeBytes } = await receiveFile(await stagedPath(uploads, imageId), incoming);
+    const { sizeBytes } = await keepStaged(parts, data);
     await changeImage(parts.catalog.images, imageId, (current) => {
       if (current.status !== 'uploading') throw new ImportError('gone', `The image became ${current.status} meanwhile`);
       return { size: sizeBytes };
@@ -158,6 +155,20 @@ export async function stageData(parts: DataParts, data: IncomingData): Promise<v
     await uploads.remove(imageId);
     await queueAgain(parts, imageId, { from: 'uploading', why: describeFailure(error) });
     throw error;
+  }
+}
+
+/** Writes what comes into the staging area, as far as space and limits allow it. Throws as `uploadData`. */
+export async function keepStaged(
+  { uploads, catalog }: Pick<DataParts, 'uploads' | 'catalog'>,
+  { imageId, bytes, limits }: IncomingData,
+): Promise<{ readonly path: string; readonly sizeBytes: number }> {
+  try {
+    const path = await stagedPath(uploads, imageId);
+    const reserved = { imageId, kind: 'stagedBytes', ...announced(limits) } as const;
+    const allowed = reservedBytes(catalog, limitedBytes(bytes, limits), reserved);
+    const incoming = promisedBytes(uploads, { owner: imageId, bytes: allowed, totalBytes: limits.expectedBytes });
+    return { path, ...(await receiveFile(path, incoming)) };
   } finally {
     uploads.release(imageId);
   }

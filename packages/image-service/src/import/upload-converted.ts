@@ -3,21 +3,17 @@ import type { ImageRecord } from '../catalog/image.ts';
 import { changeImage } from '../catalog/repositories.ts';
 import type { NewTask, TaskRecord } from '../catalog/task.ts';
 import type { Engine } from '../flow/engine.ts';
-import { limitedBytes, receiveFile } from '../staging/incoming.ts';
-import { promisedBytes } from '../staging/space.ts';
 import { describeFailure } from './failure.ts';
 import { readerOf } from './format-table.ts';
 import type { IncomingData } from './image-data.ts';
 import {
-  announced,
+  keepStaged,
   queueAgain,
   refuseUnlessDescribed,
   refuseUnlessQueued,
-  stagedPath,
   WRAPPING_CONTAINERS,
   writableStore,
 } from './image-data.ts';
-import { reservedBytes } from './reserved-bytes.ts';
 import type { ImportParts } from './stage-context.ts';
 import { submitImport } from './submit.ts';
 
@@ -75,7 +71,7 @@ export async function uploadConverted<T>(
   });
   let task: TaskRecord;
   try {
-    const path = await keep(parts, data);
+    const { path } = await keepStaged(parts, data);
     task = await submitImport(parts, engine, {
       taskId: randomUUID(),
       taskType: 'api_image_import',
@@ -96,25 +92,6 @@ export async function uploadConverted<T>(
   if (ended.status === 'failure') throw new UploadFailedError(ended.errorCode ?? 'internal', ended.message);
   if (ended.status !== 'success') {
     throw new UploadFailedError('unavailable', 'The service stops; it goes on with the image when it is started again');
-  }
-}
-
-/** Writes what comes into the staging area; gives its path. */
-async function keep<T>(
-  { uploads, catalog }: ImportParts<T>,
-  { imageId, bytes, limits }: IncomingData,
-): Promise<string> {
-  try {
-    const path = await stagedPath(uploads, imageId);
-    const reserved = { imageId, kind: 'stagedBytes', ...announced(limits) } as const;
-    const counted = reservedBytes(catalog, limitedBytes(bytes, limits), reserved);
-    await receiveFile(
-      path,
-      promisedBytes(uploads, { owner: imageId, bytes: counted, totalBytes: limits.expectedBytes }),
-    );
-    return path;
-  } finally {
-    uploads.release(imageId);
   }
 }
 

@@ -1,5 +1,4 @@
 import type { Step } from '../../flow/step.ts';
-import { receiveFile } from '../../staging/incoming.ts';
 import { ImportError } from '../errors.ts';
 import { beginInUse, countedBytes } from '../image-in-use.ts';
 import type { ImportParts, StageOf } from '../stage-context.ts';
@@ -20,10 +19,10 @@ export function fetchStep<T>(parts: ImportParts<T>, of: StageOf): Step<Conversio
       if (place === undefined) throw new ImportError('conflict', 'The image has no data');
       const path = await pathOf(input);
       try {
-        await staging.reserve(jobId, place.sizeBytes);
+        await staging.reserve(jobId, place.sizeBytes, { signal });
         const bytes = place.store.read(place.location, undefined, signal);
         const onBytes = inPhase('stage', report);
-        const { sizeBytes } = await receiveFile(
+        const { sizeBytes } = await staging.receive(
           path,
           countedBytes(bytes, (done) => onBytes(done, place.sizeBytes)),
         );
