@@ -1,9 +1,10 @@
-import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { OpenedData } from './api-parts.ts';
 import type { ByteRange } from './byte-range.ts';
 import { parseRange } from './byte-range.ts';
 import { HttpError } from './http-error.ts';
+import type { PieceOwner } from './sent-pieces.ts';
+import { sentPieces } from './sent-pieces.ts';
 
 /** What is told of data that is sent. */
 export interface SentData {
@@ -11,16 +12,15 @@ export interface SentData {
   readonly checksum: string | null;
   /** The ETag; null where nobody can tell when the bytes change. */
   readonly tag: string | null;
+  /** Whose the memory of what is read is. */
+  readonly owner: PieceOwner;
 }
-
-/** Pieces that are read before the receiver has taken those before them. */
-const PIECES_AHEAD = 2;
 
 /** Answers with the data, or the part of it that is asked for. Throws 416. */
 export function sendData(
   { request, reply }: { readonly request: FastifyRequest; readonly reply: FastifyReply },
   data: OpenedData,
-  { checksum, tag }: SentData,
+  { checksum, tag, owner }: SentData,
 ): FastifyReply {
   const etag = tag === null ? undefined : `"${tag}"`;
   const range = rangeOf(request, data.sizeBytes, etag);
@@ -28,16 +28,14 @@ export function sendData(
   if (etag !== undefined) reply.header('etag', etag);
   if (range === undefined) {
     if (checksum !== null) reply.header('content-md5', checksum);
-    return reply
-      .header('content-length', data.sizeBytes)
-      .send(Readable.from(data.read(), { highWaterMark: PIECES_AHEAD }));
+    return reply.header('content-length', data.sizeBytes).send(sentPieces(data.read(), reply, owner));
   }
   const last = range.offset + range.length - 1;
   return reply
     .code(206)
     .header('content-range', `bytes ${range.offset}-${last}/${data.sizeBytes}`)
     .header('content-length', range.length)
-    .send(Readable.from(data.read(range), { highWaterMark: PIECES_AHEAD }));
+    .send(sentPieces(data.read(range), reply, owner));
 }
 
 /** The range, unless what the caller has the beginning of is not what there is now. RFC 9110, section 13.1.5. */

@@ -1,0 +1,33 @@
+import { Readable } from 'node:stream';
+import type { FastifyReply } from 'fastify';
+
+/** Pieces that are read before the receiver has taken those before them. */
+const PIECES_AHEAD = 2;
+
+/** Whose the memory of pieces is: the receiver's alone, or somebody uses it again. */
+export type PieceOwner = 'receiver' | 'sender';
+
+/**
+ * The body of an answer. The memory of pieces that are the receiver's alone is given back as soon as they were sent. Left
+ * to the garbage collector it would cost more than the sending: for every 32 MiB outside of its heap it goes through all
+ * that is in it.
+ */
+export function sentPieces(pieces: AsyncIterable<Uint8Array>, { raw }: FastifyReply, owner: PieceOwner): Readable {
+  const body = Readable.from(owner === 'receiver' ? watched() : pieces, { highWaterMark: PIECES_AHEAD });
+  const handedOn: Uint8Array[] = [];
+  async function* watched(): AsyncGenerator<Uint8Array> {
+    for await (const piece of pieces) {
+      // What the body still holds has not reached the answer; and the answer has sent all that reached it, or nothing goes.
+      if (raw.writableLength === 0)
+        for (const sent of handedOn.splice(0, handedOn.length - body.readableLength)) giveBack(sent);
+      handedOn.push(piece);
+      yield piece;
+    }
+  }
+  return body;
+}
+
+/** A piece that is a part of a larger buffer stays: others may use the rest. */
+function giveBack({ buffer, byteLength }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
+}
