@@ -28,8 +28,6 @@ export function watchProcess(meter: Meter): void {
       result.observe(buffers, external);
       result.observe(cpu, (user + system) / MICROSECONDS);
       result.observe(start, startedAt);
-      // Timers of the watch itself fire every RESOLUTION_MS; what is later than that is lag.
-      const late = (nanoseconds: number): number => Math.max(0, nanoseconds / NANOSECONDS - RESOLUTION_MS / 1000);
       for (const quantile of [50, 99]) {
         result.observe(delay, late(lag.percentile(quantile)), { quantile: String(quantile / 100) });
       }
@@ -38,4 +36,9 @@ export function watchProcess(meter: Meter): void {
     },
     [memory, heap, buffers, cpu, start, delay],
   );
+}
+
+/** Timers of the watch itself fire every `RESOLUTION_MS`; what is later than that is lag. In seconds. */
+function late(nanoseconds: number): number {
+  return Math.max(0, nanoseconds / NANOSECONDS - RESOLUTION_MS / 1000);
 }
