@@ -138,6 +138,29 @@ describe('POST /v2/images/ID/locations', () => {
     expect([shown['status'], shown['os_hash_algo'], shown['os_hash_value']]).toEqual(['active', null, null]);
   });
 
+  test.each(['with', 'without'])(
+    'a service that stops while it reads goes on afterwards, %s digests to hold it against',
+    async (how) => {
+      await serve();
+      const id = await register();
+      const asked = Promise.withResolvers<void>();
+      const hold = Promise.withResolvers<void>();
+      web.before = async ({ headers }) => {
+        if (headers.range !== undefined) return;
+        asked.resolve();
+        await hold.promise;
+      };
+      const validation = how === 'with' ? { validation_data: { os_hash_algo: 'sha512', os_hash_value: digest } } : {};
+      expect((await add(id, { url: `${web.url}/disk`, ...validation })).status).toBe(202);
+      await asked.promise;
+      const restarted = world.restart();
+      hold.resolve();
+      await restarted;
+      expect(await taskEnd(id)).toMatchObject({ status: 'success' });
+      expect(await show(id)).toMatchObject({ status: 'active', os_hash_value: digest });
+    },
+  );
+
   test('without do_secure_hash what the caller says is kept, and nothing is read', async () => {
     await serve({ 'DEFAULT.do_secure_hash': 'false' });
     const [told, silent] = [await register(), await register()];
