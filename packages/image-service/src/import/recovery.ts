@@ -32,10 +32,9 @@ export interface RecoveryScope {
 export async function recoverImages(parts: DataParts, scope: RecoveryScope): Promise<void> {
   const held = await heldElsewhere(parts, scope);
   const saving = (await allOf(parts, 'saving')).filter(({ id }) => !held.coming.has(id));
-  // What has come whole and is being converted goes on.
-  const converting = saving.filter(({ properties }) => IMPORT_TASK_PROPERTY in properties);
   for (const image of saving) {
-    if (converting.includes(image)) continue;
+    // What has come whole and is being converted goes on.
+    if (IMPORT_TASK_PROPERTY in image.properties) continue;
     await removeUnnamedBlobs(parts, image);
     await queueAgain(parts, image.id, { from: 'saving', why: INTERRUPTED });
   }
@@ -72,11 +71,14 @@ interface HeldImages {
 async function heldElsewhere({ catalog }: DataParts, scope: RecoveryScope): Promise<HeldImages> {
   if (scope.company === 'alone') return { coming: new Set(), elsewhere: new Set() };
   const holds = await catalog.incomingHolds.list();
-  const idsOf = (which: readonly IncomingHold[]): ReadonlySet<string> => new Set(which.map(({ imageId }) => imageId));
   return {
     coming: idsOf(holds.filter((hold) => isComing(hold, scope.now()))),
     elsewhere: idsOf(holds.filter(({ node }) => scope.staging === 'node' && node !== scope.node)),
   };
+}
+
+function idsOf(holds: readonly IncomingHold[]): ReadonlySet<string> {
+  return new Set(holds.map(({ imageId }) => imageId));
 }
 
 /** Those of the images whose staged data somebody will come back for. */
