@@ -77,9 +77,9 @@ async function runWatched(options: WorkerOptions, configuration: Configuration, 
     if (onProgress !== undefined) {
       engine.onProgress((taskId, progress) => onProgress({ taskId, stage: stageOf(progress.step, taskId), progress }));
     }
-    const now = (): number => performance.now();
-    const health = healthOf({ ...parts, configuration, now });
-    watch.figures.look(() => gaugesOf({ ...parts, configuration, now }, journal));
+    const watched = { ...parts, configuration, now: () => performance.now() };
+    const health = healthOf(watched);
+    watch.figures.look(() => gaugesOf(watched, journal));
     await engine.start();
     opened.push({ close: imageRoads(whole).startRemoval() });
     const { metrics } = configuration.operators;

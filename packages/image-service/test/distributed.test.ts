@@ -166,61 +166,61 @@ async function slowFile(): Promise<SlowFile> {
   };
 }
 
-describe('over the API of a process that runs nothing itself', () => {
-  interface Served extends Installation {
-    readonly api: ImageServer;
-    readonly file: SlowFile;
-    call(path: string, init?: RequestInit): Promise<Response>;
-    /** Asks for an import of the slow file and gives the path of its task. */
-    begin(): Promise<string>;
-    /** What the events of the task say, until its end. */
-    events(task: string): Promise<string>;
-  }
+interface Served extends Installation {
+  readonly api: ImageServer;
+  readonly file: SlowFile;
+  call(path: string, init?: RequestInit): Promise<Response>;
+  /** Asks for an import of the slow file and gives the path of its task. */
+  begin(): Promise<string>;
+  /** What the events of the task say, until its end. */
+  events(task: string): Promise<string>;
+}
 
-  async function serve(more: Readonly<Record<string, string>> = {}): Promise<Served> {
-    const file = await slowFile();
-    const overrides = {
-      'import_filtering_opts.allowed_import_addresses': '127.0.0.1',
-      'import_filtering_opts.allowed_import_ports': new URL(file.url).port,
-      ...more,
-    };
-    const installation = await install(overrides);
-    const { world } = installation;
-    const api = await serveImages({
-      configFiles: [world.configFile],
-      environment: {},
-      overrides: { ...installation.overrides, 'diskmorph.run_tasks': 'false' },
-      authenticator: HEADER_AUTHENTICATION,
-      port: 0,
-      version: '0',
+async function serve(more: Readonly<Record<string, string>> = {}): Promise<Served> {
+  const file = await slowFile();
+  const overrides = {
+    'import_filtering_opts.allowed_import_addresses': '127.0.0.1',
+    'import_filtering_opts.allowed_import_ports': new URL(file.url).port,
+    ...more,
+  };
+  const installation = await install(overrides);
+  const { world } = installation;
+  const api = await serveImages({
+    configFiles: [world.configFile],
+    environment: {},
+    overrides: { ...installation.overrides, 'diskmorph.run_tasks': 'false' },
+    authenticator: HEADER_AUTHENTICATION,
+    port: 0,
+    version: '0',
+  });
+  closing.push(() => api.close());
+  const call = (path: string, init: RequestInit = {}): Promise<Response> =>
+    fetch(`${api.url}${path}`, {
+      ...init,
+      headers: { ...init.headers, 'x-test-caller': 'project:admin' },
     });
-    closing.push(() => api.close());
-    const call = (path: string, init: RequestInit = {}): Promise<Response> =>
-      fetch(`${api.url}${path}`, {
-        ...init,
-        headers: { ...init.headers, 'x-test-caller': 'project:admin' },
-      });
-    const post = (path: string, body: unknown): Promise<Response> =>
-      call(path, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(body),
-      });
-    return {
-      ...installation,
-      api,
-      file,
-      call,
-      async begin() {
-        const input = { import_from: file.url, import_from_format: 'raw', image_properties: { name: 'disk' } };
-        const answer = await post('/v2/tasks', { type: 'import', input });
-        expect(answer.status).toBe(201);
-        return answer.headers.get('location') ?? '';
-      },
-      events: async (task) => (await call(`${task}/events`)).text(),
-    };
-  }
+  const post = (path: string, body: unknown): Promise<Response> =>
+    call(path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+  return {
+    ...installation,
+    api,
+    file,
+    call,
+    async begin() {
+      const input = { import_from: file.url, import_from_format: 'raw', image_properties: { name: 'disk' } };
+      const answer = await post('/v2/tasks', { type: 'import', input });
+      expect(answer.status).toBe(201);
+      return answer.headers.get('location') ?? '';
+    },
+    events: async (task) => (await call(`${task}/events`)).text(),
+  };
+}
 
+describe('over the API of a process that runs nothing itself', () => {
   test('progress comes from the worker, and a cancellation reaches it', async () => {
     const served = await serve();
     await served.worker();
@@ -275,38 +275,35 @@ describe('over the API of a process that runs nothing itself', () => {
   });
 });
 
+interface Api {
+  readonly server: ImageServer;
+  call(line: string, body?: BodyInit | Uint8Array, type?: string): Promise<Response>;
+}
+
+async function serveApi({ world, overrides }: Installation, more: Readonly<Record<string, string>> = {}): Promise<Api> {
+  const server = await serveImages({
+    configFiles: [world.configFile],
+    environment: {},
+    overrides: { ...overrides, 'diskmorph.run_tasks': 'false', ...more },
+    port: 0,
+    version: '0',
+  });
+  closing.push(() => server.close());
+  const call: Api['call'] = (line, body, type = 'application/octet-stream') => {
+    const [method = '', path = ''] = line.split(' ');
+    const sent = body === undefined ? {} : { body, headers: { 'content-type': type }, duplex: 'half' };
+    return fetch(`${server.url}${path}`, { method, ...sent } as RequestInit);
+  };
+  return { server, call };
+}
+
+async function newImage({ call }: Api): Promise<string> {
+  const body = JSON.stringify({ disk_format: 'raw', container_format: 'bare' });
+  const answer = await call('POST /v2/images', body, 'application/json');
+  return ((await answer.json()) as { readonly id: string }).id;
+}
+
 describe('several processes serve the API', () => {
-  interface Api {
-    readonly server: ImageServer;
-    call(line: string, body?: BodyInit, type?: string): Promise<Response>;
-  }
-
-  async function serveApi(
-    { world, overrides }: Installation,
-    more: Readonly<Record<string, string>> = {},
-  ): Promise<Api> {
-    const server = await serveImages({
-      configFiles: [world.configFile],
-      environment: {},
-      overrides: { ...overrides, 'diskmorph.run_tasks': 'false', ...more },
-      port: 0,
-      version: '0',
-    });
-    closing.push(() => server.close());
-    const call: Api['call'] = (line, body, type = 'application/octet-stream') => {
-      const [method = '', path = ''] = line.split(' ');
-      const sent = body === undefined ? {} : { body, headers: { 'content-type': type }, duplex: 'half' };
-      return fetch(`${server.url}${path}`, { method, ...sent } as RequestInit);
-    };
-    return { server, call };
-  }
-
-  async function newImage({ call }: Api): Promise<string> {
-    const body = JSON.stringify({ disk_format: 'raw', container_format: 'bare' });
-    const answer = await call('POST /v2/images', body, 'application/json');
-    return ((await answer.json()) as { readonly id: string }).id;
-  }
-
   test('one that starts leaves alone what is being sent to another one', async () => {
     const installation = await install();
     const first = await serveApi(installation);

@@ -22,6 +22,36 @@ function flows(make: () => Flow): ReadonlyMap<string, FlowFactory> {
   return new Map([['test', make]]);
 }
 
+/** A step that reports, then waits for its signal. */
+function waitingStep(begun: () => void): (input: JsonObject, context: StepContext) => Promise<JsonObject> {
+  return (_, { signal, report }) => {
+    report({ phase: 'wait', doneBytes: 1, totalBytes: 4 });
+    begun();
+    return new Promise((_resolve, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason));
+      if (signal.aborted) reject(signal.reason);
+    });
+  };
+}
+
+/** Steps that each wait for a second one beside them, as long as more are to come; tells how many ran at most. */
+function pairedSteps(total: number): { readonly make: () => Flow; most(): number } {
+  let started = 0;
+  let running = 0;
+  let most = 0;
+  let another = Promise.withResolvers<void>();
+  const execute = async (): Promise<JsonObject> => {
+    started += 1;
+    most = Math.max(most, ++running);
+    another.resolve();
+    another = Promise.withResolvers<void>();
+    if (running < 2 && started < total) await another.promise;
+    running -= 1;
+    return {};
+  };
+  return { make: () => ({ steps: linearFlow<Input>().add({ name: 'one', execute }).steps }), most: () => most };
+}
+
 describe.each(DATABASE_KINDS)('the engine on %s', (kind) => {
   async function runToEnd(make: () => Flow, journal?: Journal<unknown>): Promise<JobRecord> {
     const engine = testEngine(journal ?? (await makeJournal(kind)), { flows: flows(make) });
@@ -106,18 +136,6 @@ describe.each(DATABASE_KINDS)('the engine on %s', (kind) => {
       expect(job).toMatchObject({ state, steps: [{ attempts: begun }] });
     });
   });
-
-  /** A step that reports, then waits for its signal. */
-  function waitingStep(begun: () => void): (input: JsonObject, context: StepContext) => Promise<JsonObject> {
-    return (_, { signal, report }) => {
-      report({ phase: 'wait', doneBytes: 1, totalBytes: 4 });
-      begun();
-      return new Promise((_resolve, reject) => {
-        signal.addEventListener('abort', () => reject(signal.reason));
-        if (signal.aborted) reject(signal.reason);
-      });
-    };
-  }
 
   describe('cancel', () => {
     test('stops the running step and reverts', async () => {
@@ -270,24 +288,6 @@ describe.each(DATABASE_KINDS)('the engine on %s', (kind) => {
     await journal.submit({ id: 'j', flow: 'other', input: { n: 2 } });
     expect(await journal.get('j')).toMatchObject({ flow: 'test', input: { n: 1 } });
   });
-
-  /** Steps that each wait for a second one beside them, as long as more are to come; tells how many ran at most. */
-  function pairedSteps(total: number): { readonly make: () => Flow; most(): number } {
-    let started = 0;
-    let running = 0;
-    let most = 0;
-    let another = Promise.withResolvers<void>();
-    const execute = async (): Promise<JsonObject> => {
-      started += 1;
-      most = Math.max(most, ++running);
-      another.resolve();
-      another = Promise.withResolvers<void>();
-      if (running < 2 && started < total) await another.promise;
-      running -= 1;
-      return {};
-    };
-    return { make: () => ({ steps: linearFlow<Input>().add({ name: 'one', execute }).steps }), most: () => most };
-  }
 
   test('no more jobs run at a time than allowed, and all run in the end', async () => {
     const steps = pairedSteps(6);

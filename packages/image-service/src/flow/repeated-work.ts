@@ -14,7 +14,7 @@ export function repeatWork(
 ): RepeatedWork {
   let ended = false;
   let woken = false;
-  let endPause = (): void => {};
+  let endPause: (() => void) | undefined;
   const rounds = async (): Promise<void> => {
     while (!ended) {
       woken = false;
@@ -32,7 +32,7 @@ export function repeatWork(
   const running = rounds();
   const wake = (): void => {
     woken = true;
-    endPause();
+    endPause?.();
   };
   return {
     wake,

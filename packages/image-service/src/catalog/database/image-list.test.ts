@@ -9,6 +9,10 @@ import { CATALOG_MIGRATIONS } from './migrations.ts';
 import type { CatalogTables } from './tables.ts';
 import { DATABASE_KINDS, makeDatabase } from '../../../test/databases.ts';
 
+function own(projectId: string | null): ImageViewer {
+  return { projectId, sees: 'own' };
+}
+
 describe.each(DATABASE_KINDS)('on %s', (kind) => {
   let db: Kysely<CatalogTables>;
   let catalog: Catalog;
@@ -33,10 +37,6 @@ describe.each(DATABASE_KINDS)('on %s', (kind) => {
 
   async function idsOf(query: ImageQuery): Promise<string> {
     return (await catalog.images.list(query)).map((image) => image.id).join(' ');
-  }
-
-  function own(projectId: string | null): ImageViewer {
-    return { projectId, sees: 'own' };
   }
 
   describe('filters', () => {
