@@ -1,4 +1,6 @@
 import { join } from 'node:path';
+import type { PostgresServer } from '../../../../fixtures/postgres.ts';
+import { startPostgres } from '../../../../fixtures/postgres.ts';
 import type { Chance } from './chance.ts';
 import type { StateOptions } from './installation.ts';
 import type { ServiceProcess } from './server-process.ts';
@@ -29,37 +31,67 @@ export const sqliteEngine: Engine = {
   prepare: async (dir) => ({
     diskmorph: { state_database: `sqlite:${join(dir, 'state', 'state.db')}`, free_space_margin: '0' },
   }),
-  service: (configFile) => oneProcess(configFile),
+  service: (configFile) => processes(configFile, [API]),
   remove: async () => {},
 };
 
-function oneProcess(configFile: string): Service {
-  const start = (): ServiceProcess => startService(configFile, ['serve', '--port', '0']);
-  let current = start();
+/** The state in PostgreSQL, two processes that serve and two that only work; PostgreSQL itself is not killed. */
+export function postgresEngine(): Engine {
+  let server: PostgresServer | undefined;
+  return {
+    async prepare() {
+      server = await startPostgres();
+      return { database: { connection: await server.database() }, diskmorph: { free_space_margin: '0' } };
+    },
+    service: (configFile) => processes(configFile, [API, [...API, '--no-worker'], WORKER, WORKER]),
+    remove: async () => server?.stop(),
+  };
+}
+
+const API: readonly string[] = ['serve', '--port', '0'];
+const WORKER: readonly string[] = ['worker'];
+
+interface RunningProcess {
+  readonly role: readonly string[];
+  process: ServiceProcess;
+  /** Settles with its URL, or with that of the one which takes its place. */
+  url: Promise<string>;
+}
+
+/** Processes of these roles, each of which is started anew when it was killed. */
+function processes(configFile: string, roles: readonly (readonly string[])[]): Service {
+  const running = roles.map((role): RunningProcess => {
+    const process = startService(configFile, role);
+    return { role, process, url: process.serving };
+  });
+  const apis = running.filter(({ role }) => role[0] === 'serve');
+  let asked = 0;
   return {
     async url() {
+      const api = apis[asked++ % apis.length];
+      if (api === undefined) throw new Error('assertion failed: something serves');
       for (;;) {
-        const asked = current;
+        const { url } = api;
         try {
-          return await asked.serving;
+          return await url;
         } catch (error) {
-          if (asked === current) throw error;
+          // Killed while it was starting: another one has taken its place.
+          if (url === api.url) throw error;
         }
       }
     },
-    async killOne() {
-      const dying = current;
-      const killed = dying.kill();
+    async killOne(chance) {
+      const dying = chance.pick(running);
       // Whoever asks from now on waits for the next one, which starts when this one is dead.
-      const { promise, resolve, reject } = Promise.withResolvers<string>();
-      promise.catch(() => {});
-      current = { ...dying, serving: promise };
-      await killed;
-      current = start();
-      current.serving.then(resolve, reject);
-      return 'the service';
+      const next = Promise.withResolvers<string>();
+      next.promise.catch(() => {});
+      dying.url = next.promise;
+      await dying.process.kill();
+      dying.process = startService(configFile, dying.role);
+      dying.process.serving.then(next.resolve, next.reject);
+      return dying.role.join(' ');
     },
-    stop: async () => [await current.stop()],
-    said: () => current.said(),
+    stop: () => Promise.all(running.map(({ process }) => process.stop())),
+    said: () => running.map(({ role, process }) => `${role.join(' ')}:\n${process.said()}`).join('\n'),
   };
 }

@@ -122,7 +122,11 @@ async function unfinishedTasks(ask: Ask): Promise<readonly string[]> {
   );
 }
 
-/** True when no task is under way. */
+/** True when no task is under way, and no image waits for what a dead process was doing. */
 export async function isAtRest(ask: Ask): Promise<boolean> {
-  return (await unfinishedTasks(ask)).length === 0;
+  if ((await unfinishedTasks(ask)).length > 0) return false;
+  const images = await everyImage(ask);
+  return images.every(
+    ({ status, size }) => !['saving', 'importing'].includes(status) && (status !== 'uploading' || size !== null),
+  );
 }

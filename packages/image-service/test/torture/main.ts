@@ -1,10 +1,10 @@
 /** Kills a service hundreds of times while clients use it: `npm run torture -- --rounds 300 --engine sqlite --seed 7`. */
 import { parseArgs } from 'node:util';
 import type { Engine } from './engines.ts';
-import { sqliteEngine } from './engines.ts';
+import { postgresEngine, sqliteEngine } from './engines.ts';
 import { torture } from './torture.ts';
 
-const ENGINES: Readonly<Record<string, Engine>> = { sqlite: sqliteEngine };
+const ENGINES: Readonly<Record<string, Engine>> = { sqlite: sqliteEngine, postgres: postgresEngine() };
 
 const { values } = parseArgs({
   options: {

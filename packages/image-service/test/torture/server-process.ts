@@ -35,7 +35,7 @@ export function startService(configFile: string, role: readonly string[]): Servi
     createInterface({ input: stream }).on('line', (line) => {
       lines.push(line);
       if (lines.length > KEPT_LINES) lines.shift();
-      const url = /serving on (http:\S+)/.exec(line)?.[1];
+      const url = /serving on (http:\/\/[\d.]+:\d+)/.exec(line)?.[1];
       if (url !== undefined) resolve(url);
     });
   }

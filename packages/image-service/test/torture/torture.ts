@@ -35,7 +35,7 @@ export interface TortureReport {
 /** The longest time between a start and the kill that follows. */
 const LONGEST_LIFE_MS = 1500;
 /** How long the last life may take to bring everything to rest. */
-const REST_MS = 120_000;
+const REST_MS = 180_000;
 /** Longest wait for an answer; a service that is killed answers by closing the connection. */
 const ANSWER_MS = 60_000;
 
