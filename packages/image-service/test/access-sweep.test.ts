@@ -1,10 +1,9 @@
 /** Every route, called by everybody who may come: what each of them is answered. A route that is not in the table fails the sweep. */
-import { mkdir } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Authenticator } from '../src/auth/caller.ts';
 import { AuthError } from '../src/auth/errors.ts';
 import type { ApiWorld, Call } from './api-world.ts';
-import { HEADER_AUTHENTICATION, makeApiWorld } from './api-world.ts';
+import { HEADER_AUTHENTICATION, makeApiWorld, withCache } from './api-world.ts';
 
 /** Who calls, in the order of the table's columns. */
 const CALLERS = {
@@ -37,10 +36,7 @@ let world: ApiWorld;
 beforeAll(async () => {
   world = await makeApiWorld({
     authenticator,
-    prepare: async ({ path }) => {
-      await mkdir(path('cache'));
-      return { 'DEFAULT.image_cache_dir': path('cache') };
-    },
+    prepare: withCache,
   });
 });
 afterAll(() => world.remove());

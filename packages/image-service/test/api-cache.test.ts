@@ -1,15 +1,15 @@
-import { mkdir, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { requirePackage } from '../../../fixtures/peers.ts';
 import type { S3Server } from '../../../fixtures/radosgw.ts';
 import { startRadosgw } from '../../../fixtures/radosgw.ts';
 import type { Answer, ApiWorld } from './api-world.ts';
-import { HEADER_AUTHENTICATION, makeApiWorld } from './api-world.ts';
+import { HEADER_AUTHENTICATION, makeApiWorld, withCache } from './api-world.ts';
 import { runClient } from './run-client.ts';
 import { startS3Proxy } from './s3-proxy.ts';
 import type { WebFiles } from './web-files.ts';
 import { startWebFiles } from './web-files.ts';
-import { diskBytes, makeWorld, memoryDirectory } from './world.ts';
+import { diskBytes } from './world.ts';
 
 const OCTETS = { 'content-type': 'application/octet-stream' };
 const RAW = { disk_format: 'raw', container_format: 'bare' };
@@ -17,31 +17,24 @@ const ADMIN = { as: 'ops:admin' };
 
 let world: ApiWorld;
 let web: WebFiles;
-let directory: string;
-let removePlace: () => Promise<void>;
 const disk = diskBytes();
 
 beforeEach(async () => {
   web = await startWebFiles();
   web.files.set('/disk', disk);
-  const place = await makeWorld(await memoryDirectory());
-  removePlace = place.remove;
-  directory = place.path('cache');
-  await mkdir(directory);
 });
 afterEach(async () => {
   await world.remove();
   await web.close();
-  await removePlace();
 });
 
 async function serve(overrides: Readonly<Record<string, string>> = {}, as?: 'anybody'): Promise<void> {
   world = await makeApiWorld({
     ...(as === undefined ? { authenticator: HEADER_AUTHENTICATION } : {}),
+    prepare: withCache,
     overrides: {
       'DEFAULT.enabled_backends': 'a:file, b:file, web:http',
       'web.http_allowed_addresses': '127.0.0.1',
-      'DEFAULT.image_cache_dir': directory,
       ...overrides,
     },
   });
@@ -115,7 +108,9 @@ describe('downloads', () => {
     const other = Buffer.from(disk).fill(1, 0, 10);
     web.files.set('/disk', other);
     expect((await download(id)).equals(other)).toBe(true);
-    await vi.waitFor(async () => expect(await readdir(`${directory}/incomplete`)).toEqual([]), { timeout: 10_000 });
+    await vi.waitFor(async () => expect(await readdir(world.path('cache/incomplete'))).toEqual([]), {
+      timeout: 10_000,
+    });
     expect(await cached()).toEqual([]);
   });
 
@@ -134,7 +129,7 @@ describe('downloads', () => {
     const line = how === 'delete' ? `DELETE /v2/images/${id}` : `POST /v2/images/${id}/actions/deactivate`;
     expect((await world.call(line, { as: 'p:member' })).status).toBe(204);
     expect(await cached()).toEqual([]);
-    expect((await readdir(directory)).toSorted()).toEqual(['incomplete', 'queue']);
+    expect((await readdir(world.path('cache'))).toSorted()).toEqual(['incomplete', 'queue']);
   });
 });
 

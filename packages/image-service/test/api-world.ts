@@ -1,3 +1,4 @@
+import { mkdir } from 'node:fs/promises';
 import type { Authenticator, Caller } from '../src/auth/caller.ts';
 import { LOCAL_ADMINISTRATOR } from '../src/auth/caller.ts';
 import type { ImageServer, ServeOptions } from '../src/server.ts';
@@ -56,6 +57,12 @@ export interface ApiWorldOptions extends Partial<ServeOptions> {
   readonly base?: string;
   /** Gives further overrides of the configuration. */
   readonly prepare?: (world: World) => Promise<Readonly<Record<string, string>>>;
+}
+
+/** Gives a world an image cache, in the directory `cache`. */
+export async function withCache({ path }: World): Promise<Readonly<Record<string, string>>> {
+  await mkdir(path('cache'));
+  return { 'DEFAULT.image_cache_dir': path('cache') };
 }
 
 /** Serves a world. */

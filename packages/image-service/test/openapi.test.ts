@@ -1,33 +1,25 @@
 /** The description of the API: a valid document, and a true one. */
 import { createHash } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import type { ValidateFunction } from 'ajv/dist/2020.js';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { OpenApiDocument } from '../src/api/openapi/document.ts';
 import type { Answer, ApiWorld, Call } from './api-world.ts';
-import { makeApiWorld } from './api-world.ts';
+import { makeApiWorld, withCache } from './api-world.ts';
 
 let world: ApiWorld;
-let cache: string;
 let document: OpenApiDocument;
 let ajv: Ajv2020;
 const called = new Set<string>();
 
 beforeAll(async () => {
-  cache = await mkdtemp(join(tmpdir(), 'diskmorph-openapi-'));
-  world = await makeApiWorld({ overrides: { 'DEFAULT.image_cache_dir': cache } });
+  world = await makeApiWorld({ prepare: withCache });
   document = (await world.call('GET /openapi.json')).json as unknown as OpenApiDocument;
   ajv = new Ajv2020({ strict: false, validateFormats: false, allErrors: true });
   ajv.addSchema({ $id: 'document', components: document.components });
 });
-afterAll(async () => {
-  await world.remove();
-  await rm(cache, { recursive: true, force: true });
-});
+afterAll(() => world.remove());
 
 /** Every `GET /v2/images/{imageId}` of the document. */
 function describedOperations(): readonly string[] {
