@@ -1,5 +1,6 @@
 /** Imports into stores that want different formats, and copies, killed at every operation: as `crash.test.ts` does. */
 import { readFile, writeFile } from 'node:fs/promises';
+import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
 import { heldBlobs } from '../src/import/held-blobs.ts';
 import { submitCopy } from '../src/import/copy/submit.ts';
@@ -12,7 +13,7 @@ import { faultyParts, gatedParts } from './faults.ts';
 import type { Doom } from './doom.ts';
 import { doom } from './doom.ts';
 import type { World } from './world.ts';
-import { diskBytes, makeWorld, memoryDirectory } from './world.ts';
+import { diskBytes, makeWorld, memoryDirectory, readingHere } from './world.ts';
 
 const SOURCE = diskBytes();
 const TASK = '00000000-0000-4000-8000-000000000001';
@@ -26,15 +27,17 @@ afterEach(async () => {
 
 /** Opens the service for one life of a process. Each life has the lock. */
 function open(world: World, faults: Faults, life: Doom): Promise<WholeService> {
-  return openWholeService({
-    configFiles: [world.configFile],
-    environment: {},
-    overrides: WISHES,
-    intercept: (parts) => ({
-      ...gatedParts(faultyParts(parts, faults), life),
-      acquireLock: () => ({ release: () => {} }),
+  return openWholeService(
+    readingHere({
+      configFiles: [world.configFile],
+      environment: {},
+      overrides: WISHES,
+      intercept: (parts) => ({
+        ...gatedParts(faultyParts(parts, faults), life),
+        acquireLock: () => ({ release: () => {} }),
+      }),
     }),
-  });
+  );
 }
 
 const immortal = (): Doom => doom(Number.POSITIVE_INFINITY, () => {});
@@ -56,6 +59,20 @@ const IMPORT: Work = {
       image: { id: IMAGE, diskFormat: 'raw', containerFormat: 'bare' },
       importFrom: world.path('disk.raw'),
       stores: ['a', 'b'],
+    }),
+};
+
+const PACKED: Work = {
+  prepare: async (world) => writeFile(world.path('disk.raw.gz'), gzipSync(SOURCE)),
+  submit: ({ parts, engine }, world) =>
+    submitImport(parts, engine, {
+      taskId: TASK,
+      taskType: 'import',
+      taskInput: {},
+      image: { id: IMAGE, diskFormat: 'raw', containerFormat: 'bare' },
+      importFrom: world.path('disk.raw.gz'),
+      stores: ['a', 'b'],
+      decompress: { max_ratio: 1100, max_bytes: 2 ** 30 },
     }),
 };
 
@@ -133,11 +150,13 @@ const scenarios: readonly {
   readonly faults: Faults;
   readonly stride: number;
 }[] = [
-  { name: 'an import', work: IMPORT, faults: {}, stride: 2 },
-  { name: 'an import', work: IMPORT, faults: { failing: 'store b' }, stride: 3 },
-  { name: 'a copy', work: COPY, faults: {}, stride: 1 },
-  { name: 'a copy', work: COPY, faults: { failing: 'verify' }, stride: 3 },
-  { name: 'a copy', work: COPY, faults: { failing: 'store b' }, stride: 2 },
+  { name: 'an import', work: IMPORT, faults: {}, stride: 3 },
+  { name: 'an import', work: IMPORT, faults: { failing: 'store b' }, stride: 5 },
+  { name: 'a packed import', work: PACKED, faults: {}, stride: 5 },
+  { name: 'a copy', work: COPY, faults: {}, stride: 2 },
+  { name: 'a copy', work: COPY, faults: { failing: 'verify' }, stride: 5 },
+  { name: 'a copy', work: COPY, faults: { failing: 'store b' }, stride: 4 },
+  { name: 'a copy', work: COPY, faults: { failing: 'store b', stuck: 'delete' }, stride: 25 },
 ];
 
 describe('killed at any operation and started again', () => {
@@ -153,7 +172,9 @@ describe('killed at any operation and started again', () => {
         const service = await world.open({ overrides: WISHES });
         const begun = (await service.tasks()).some((task) => task.id === TASK);
         await service.close();
-        const left = await resume(world, faults);
+        const first = await resume(world, faults);
+        // What a store did not let go is removed later.
+        const left = faults.stuck === undefined ? first : await resume(world, {});
         if (!begun) continue;
         for (const store of ['a', 'b']) {
           const [found = [], wanted = []] = [left[store], expected[store as 'a' | 'b']];
@@ -178,9 +199,9 @@ async function expectRecords(
   const service = await world.open({ overrides: WISHES });
   const [task, image] = [await service.task(TASK), await service.image(IMAGE)];
   expect(task.status).toBe(failing ? 'failure' : 'success');
-  expect(image.status).toBe(failing && work === IMPORT ? 'queued' : 'active');
+  expect(image.status).toBe(failing && work !== COPY ? 'queued' : 'active');
   const stores = image.locations.map(({ store, form }) => [store, form?.diskFormat]);
-  const kept = work === IMPORT ? [] : [['a', undefined]];
+  const kept = work === COPY ? [['a', undefined]] : [];
   expect(stores).toEqual(
     failing
       ? kept

@@ -216,12 +216,20 @@ describe('a copy that fails', () => {
 
   test('finds out that the stored data was damaged', async () => {
     const id = await serve();
-    const [name = ''] = (await world.files()).filter((file) => file.startsWith(`store-a/${id}`));
+    const name = (await world.files()).find((file) => file.startsWith(`store-a/${id}`)) ?? '';
     const damaged = Buffer.from(bytes);
     damaged[5000] = (damaged[5000] ?? 0) ^ 1;
     await writeFile(world.path(name), damaged);
     await copy(id, { stores: ['b'] });
     expect(await endOf(id)).toMatchObject({ status: 'failure', error_code: 'corrupt' });
+    expect(await storedIn('b', id)).toEqual([]);
+  });
+
+  test('because its project may not have so much is taken back', async () => {
+    const id = await serve({ overrides: { 'project_limits.image_size_total': '1' } });
+    await copy(id, { stores: ['b'] });
+    expect(await endOf(id)).toMatchObject({ status: 'failure', error_code: 'over_quota' });
+    expect(await image(id)).toMatchObject({ status: 'active', stores: 'a', os_glance_failed_import: 'b' });
     expect(await storedIn('b', id)).toEqual([]);
   });
 

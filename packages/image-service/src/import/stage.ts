@@ -3,6 +3,7 @@ import type { Step } from '../flow/step.ts';
 import { bringSource } from './bring-source.ts';
 import { declaredFormats } from './convert.ts';
 import { ImportError } from './errors.ts';
+import { WRAPPING_CONTAINERS } from './image-data.ts';
 import type { ImageTools } from './image-tools.ts';
 import type { ImportParts, StageOf } from './stage-context.ts';
 import { inPhase, stageName } from './stage-context.ts';
@@ -66,13 +67,11 @@ async function unpackingOf<T>(
     image_id,
     ...(described === undefined ? {} : { described }),
   });
-  if (KEPT_CONTAINERS.has(containerFormat) || KEPT_DISKS.has(diskFormat)) return undefined;
+  if (WRAPPING_CONTAINERS.has(containerFormat) || KEPT_DISKS.has(diskFormat)) return undefined;
   if (!(await tools.isPacked(path))) return undefined;
   return { entry: null, maxBytes: input.decompress.max_bytes, maxRatio: input.decompress.max_ratio };
 }
 
-/** Containers that are meant: what lies in them belongs in them. */
-const KEPT_CONTAINERS: ReadonlySet<string> = new Set(['compressed', 'docker', 'ova']);
 /** Parts of a machine that are compressed by their nature: kernels, ramdisks. */
 const KEPT_DISKS: ReadonlySet<string> = new Set(['aki', 'ari', 'ami']);
 

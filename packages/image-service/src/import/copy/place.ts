@@ -141,10 +141,16 @@ async function takeBack<T>(parts: ImportParts<T>, of: StageOf, { storeId, imageI
   await removeAttempts(parts, store, imageId);
 }
 
-/** Removes what earlier attempts have stored: neither named by the record nor given up by it and perhaps still read. */
+/**
+ * Removes what earlier attempts have stored: neither named by the record nor given up by it and perhaps still read. What
+ * cannot be removed now is written down, and removed later.
+ */
 async function removeAttempts<T>({ catalog }: ImportParts<T>, store: ImageStore, imageId: string): Promise<void> {
   const { locations } = await catalog.images.get(imageId);
   const given = [...locations, ...(await catalog.blobRemovals.list())].filter((place) => place.store === store.id);
   const kept = new Set(given.map(({ location }) => location));
-  for (const location of await store.blobsOf(imageId)) if (!kept.has(location)) await store.delete(location);
+  for (const location of await store.blobsOf(imageId)) {
+    if (kept.has(location)) continue;
+    await store.delete(location).catch(() => catalog.blobRemovals.add({ imageId, store: store.id, location }));
+  }
 }

@@ -11,6 +11,7 @@ import { checkedId } from '../../staging/scratch.ts';
 import { IMPORT_ERROR_PROPERTY } from '../conclude.ts';
 import { ImportError } from '../errors.ts';
 import { readerOf } from '../format-table.ts';
+import { WRAPPING_CONTAINERS } from '../image-data.ts';
 import type { ImportParts } from '../stage-context.ts';
 import { groupOf } from '../task-group.ts';
 import type { StoreWish } from '../wanted-stores.ts';
@@ -88,9 +89,6 @@ function missingStores({ locations }: ImageRecord, asked: readonly string[], wan
   }
   return asked.filter((id) => !present.has(id));
 }
-
-/** Containers whose content is no disk image itself. */
-const WRAPPING_CONTAINERS: ReadonlySet<string> = new Set(['ova', 'docker', 'compressed']);
 
 /** What the stores get: each the format that it wants, from a place that has it, or converted where none has. */
 function copyForms<T>(
