@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open } from 'node:fs/promises';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { statusOf } from './calls.ts';
 import type { TreeWatch } from './process-tree.ts';
@@ -42,7 +42,8 @@ const STOP_LIMIT_MS = 20_000;
 export async function startService(program: Program): Promise<RunningService> {
   const log = await open(join(program.folder, 'service.log'), 'a');
   const began = performance.now();
-  const child = spawn(program.command, program.arguments, { stdio: ['ignore', log.fd, log.fd] });
+  const env = { ...process.env, PATH: systemPath() };
+  const child = spawn(program.command, program.arguments, { stdio: ['ignore', log.fd, log.fd], env });
   await log.close();
   const pid = child.pid;
   if (pid === undefined) throw new Error(`${program.command} cannot be started`);
@@ -64,6 +65,12 @@ export async function startService(program: Program): Promise<RunningService> {
       await stopChild(child);
     },
   };
+}
+
+/** npm puts this workspace's programs first: the peer must not convert with our `qemu-img`. */
+function systemPath(): string {
+  const folders = (process.env['PATH'] ?? '').split(delimiter);
+  return folders.filter((folder) => !folder.includes('node_modules')).join(delimiter);
 }
 
 async function stopChild(child: ChildProcess): Promise<void> {

@@ -17,7 +17,8 @@ import { reportText, withServiceFigures } from './report.ts';
 
 const GIB = 2 ** 30;
 const IMAGES = 1000;
-const STARTS = 3;
+/** `--rounds N`: how often each case is measured. */
+const ROUNDS = roundsOf(process.argv.slice(2));
 const RESULTS = join(import.meta.dirname, '..', 'results', 'service');
 const PAGE = join(import.meta.dirname, '..', '..', 'docs', 'performance.md');
 
@@ -64,7 +65,7 @@ async function makeMaterial(work: string, fixture: Awaited<ReturnType<typeof req
 /** The first start of each, which makes its database, is not counted. */
 async function measureStarts(programs: readonly Program[]): Promise<ServiceResult['starts']> {
   const starts: Record<string, Measured[]> = {};
-  for (let round = 0; round <= STARTS; round++) {
+  for (let round = 0; round <= ROUNDS; round++) {
     for (const program of programs) {
       const service = await startService(program);
       const { startSeconds: seconds, startCpuSeconds: cpuSeconds } = service;
@@ -92,11 +93,11 @@ async function measureCases(programs: readonly Program[], material: Material): P
 }
 
 async function measureCase(
-  { name, title, rounds, run }: ServiceCase,
+  { name, title, run }: ServiceCase,
   services: readonly RunningService[],
 ): Promise<ServiceResult['cases'][number]> {
   const figures: Record<string, Measured[]> = {};
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < ROUNDS; round++) {
     for (const service of services) {
       await runCommand('sync', []);
       const measured = await run(service);
@@ -125,6 +126,13 @@ async function keep(result: ServiceResult): Promise<void> {
     withServiceFigures(page, `[The run](../bench/results/service/${name}.json).\n\n${reportText(result)}`),
   );
   console.log(reportText(result));
+}
+
+function roundsOf([option, value]: readonly string[]): number {
+  if (option === undefined) return 3;
+  const rounds = Number(value);
+  if (option === '--rounds' && Number.isSafeInteger(rounds) && rounds > 0) return rounds;
+  throw new Error('npm run bench:service -- [--rounds N]');
 }
 
 function say(text: string): void {
