@@ -2,8 +2,11 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { recoverImages } from '../src/import/recovery.ts';
+import { openWholeService } from '../src/main.ts';
 import type { ApiWorld } from './api-world.ts';
 import { makeApiWorld } from './api-world.ts';
+import { makeWorld } from './world.ts';
 
 const OCTETS = { 'content-type': 'application/octet-stream' };
 let world: ApiWorld;
@@ -42,4 +45,18 @@ test('data that had arrived for an image that was deleted meanwhile is removed a
   await writeFile(world.storePath('b', `${id}.2`), 'arrived');
   await world.restart();
   expect((await world.files()).filter((path) => path.includes(id))).toEqual([]);
+});
+
+test('half-written data of an upload that was cut off is removed also while other processes are at work', async () => {
+  const other = await makeWorld();
+  const { parts, service } = await openWholeService({ configFiles: [other.configFile], environment: {} });
+  const id = '11111111-1111-4111-8111-111111111111';
+  const queued = await parts.catalog.images.insert({ id, diskFormat: 'raw', containerFormat: 'bare' });
+  await parts.catalog.images.save(queued, { status: 'saving' });
+  await writeFile(other.storePath('b', `.${parts.catalog.instanceId}.${id}.2`), 'half');
+  await recoverImages(parts, { node: 'here', company: 'beside others', staging: 'shared', now: Date.now });
+  expect((await parts.catalog.images.get(id)).status).toBe('queued');
+  expect(await other.files()).toEqual([]);
+  await service.close();
+  await other.remove();
 });

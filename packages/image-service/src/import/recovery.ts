@@ -106,10 +106,11 @@ async function forgetRested({ catalog }: DataParts): Promise<void> {
   }
 }
 
-/** Removes what lies in stores for an image and is not named by its record. */
+/** Removes what lies in stores for an image, whole or not, and is not named by its record. */
 async function removeUnnamedBlobs({ stores }: DataParts, { id, locations }: ImageRecord): Promise<void> {
   for (const store of stores.values()) {
     if (store.readOnly) continue;
+    await store.discardUnfinished(id);
     const here = locations.filter((place) => place.store === store.id);
     const named = new Set(here.map(({ location }) => location));
     for (const location of await store.blobsOf(id)) if (!named.has(location)) await store.delete(location);
