@@ -1,8 +1,9 @@
-import { readFile, stat, writeFile } from 'node:fs/promises';
-import { mkdir } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ImageRecord } from '../src/catalog/image.ts';
 import { formAt } from '../src/catalog/image.ts';
+import { makeApiWorld } from './api-world.ts';
 import { failureOf, withBrokenStore } from './import-cases.ts';
 import type { World } from './world.ts';
 import { diskBytes, isoBytes, makeWorld, qemuImg, sha512 } from './world.ts';
@@ -134,5 +135,39 @@ describe('stores that want different formats', () => {
     expect(failure.task.job?.failure?.step).toMatch(/-Verify-.*-qcow2$/);
     expect(await service.image(failure.task.imageId ?? '')).toMatchObject({ status: 'queued', locations: [] });
     expect(await world.files()).toEqual([]);
+  });
+});
+
+describe('over HTTP', () => {
+  test('a download is what the record says, ?format= what another store has; the last place of the record stays', async () => {
+    const served = await makeApiWorld({ overrides: { 'b.output_format': 'qcow2', 'a.output_format': 'raw' } });
+    try {
+      const bytes = await readFile(raw);
+      const body = { disk_format: 'raw', container_format: 'bare' };
+      const id = String((await served.call('POST /v2/images', { body })).json['id']);
+      const headers = { 'content-type': 'application/octet-stream' };
+      await served.call(`PUT /v2/images/${id}/stage`, { body: bytes, headers });
+      const wish = { method: { name: 'glance-direct' }, all_stores: true };
+      const begun = await served.call(`POST /v2/images/${id}/import`, { body: wish });
+      await served.call(`GET ${begun.headers.get('location')}/events`);
+      const image = (await served.call(`GET /v2/images/${id}`)).json;
+      expect(image).toMatchObject({ disk_format: 'raw', stores: 'a,b', os_glance_stored_formats: 'a:raw,b:qcow2' });
+      const [name = ''] = await readdir(served.path('store-b'));
+      const qcow2 = await readFile(served.storePath('b', name));
+      for (const [query, wanted] of [
+        ['', bytes],
+        ['?format=raw', bytes],
+        ['?format=qcow2', qcow2],
+      ] as const) {
+        const answer = await fetch(`${served.url}/v2/images/${id}/file${query}`);
+        expect(answer.headers.get('content-md5')).toBe(createHash('md5').update(wanted).digest('hex'));
+        expect(Buffer.from(await answer.arrayBuffer()).equals(wanted)).toBe(true);
+      }
+      expect((await served.call(`DELETE /v2/stores/a/${id}`)).status).toBe(403);
+      expect((await served.call(`DELETE /v2/stores/b/${id}`)).status).toBe(204);
+      expect((await served.call(`GET /v2/images/${id}`)).json).not.toHaveProperty('os_glance_stored_formats');
+    } finally {
+      await served.remove();
+    }
   });
 });
