@@ -2,6 +2,7 @@
  * A process of its own that runs tasks, as `diskmorph worker` does, and dies or freezes where it is told to: the arguments
  * are one JSON text of `WorkerOrder`. It prints a line of JSON when it is up and for each warning in its log.
  */
+import type { RawParts } from '../src/main.ts';
 import { openWorker } from '../src/worker.ts';
 import type { Doom } from './doom.ts';
 import { doom } from './doom.ts';
@@ -13,7 +14,7 @@ export interface WorkerOrder {
   readonly configFile: string;
   readonly overrides: Readonly<Record<string, string>>;
   readonly faults?: Faults;
-  /** Before or after the nth operation, from 1: the process kills itself, or stops until it is continued. */
+  /** Before or after the nth operation on a task, from 1: the process kills itself, or stops until it is continued. */
   readonly fate?: { readonly signal: 'SIGKILL' | 'SIGSTOP'; readonly operation: number };
 }
 
@@ -23,22 +24,41 @@ function say(line: unknown): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
-function fateOf({ signal, operation }: NonNullable<WorkerOrder['fate']>): Doom {
-  const strike = (): void => void process.kill(process.pid, signal);
-  if (signal === 'SIGKILL') return doom(operation, strike);
-  let count = 0;
+/** Counts from the first task that the process takes: how often it looks around before is a matter of time. */
+function fateOf({ signal, operation }: NonNullable<WorkerOrder['fate']>): Doom & { arm(): void } {
+  const never = doom(Infinity, () => {});
+  let count = -Infinity;
   const gate = async (): Promise<void> => {
     count += 1;
-    if (count === operation) strike();
+    if (count === operation) process.kill(process.pid, signal);
   };
   return {
-    ...doom(Infinity, () => {}),
+    ...never,
     gate,
     async through(work) {
       await gate();
       const result = await work();
       await gate();
       return result;
+    },
+    arm() {
+      if (count === -Infinity) count = 0;
+    },
+  };
+}
+
+function doomedParts(parts: RawParts, fate: NonNullable<WorkerOrder['fate']>): RawParts {
+  const life = fateOf(fate);
+  const gated = gatedParts(parts, life);
+  return {
+    ...gated,
+    journal: {
+      ...gated.journal,
+      async claim(id) {
+        const job = await parts.journal.claim(id);
+        life.arm();
+        return job;
+      },
     },
   };
 }
@@ -51,7 +71,7 @@ const worker = await openWorker({
   log: (message, error) => say([message, error instanceof Error && 'code' in error ? error.code : null]),
   intercept(parts) {
     const faulty = faultyParts(parts, order.faults ?? {});
-    return order.fate === undefined ? faulty : gatedParts(faulty, fateOf(order.fate));
+    return order.fate === undefined ? faulty : doomedParts(faulty, order.fate);
   },
 });
 say('up');
