@@ -1,5 +1,6 @@
 import { access, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { HealthCheck, HealthReport, LookAtHealth } from './api/health.ts';
 import type { Catalog } from './catalog/repositories.ts';
 import type { Configuration } from './config/load.ts';
@@ -19,6 +20,9 @@ export interface HealthParts {
 
 /** Checks that are younger are told again: anybody may ask, as often as they like. */
 const CHECKS_LAST_MS = 2000;
+
+/** What takes longer is not well: whoever asks does not wait for long. */
+const CHECK_LIMIT_MS = 5000;
 
 /** Looks at the database, the stores and the space for work; a file of the configuration takes the service out of use. */
 export function healthOf(parts: HealthParts): LookAtHealth {
@@ -51,7 +55,9 @@ function checksOf(parts: HealthParts): readonly Promise<HealthCheck>[] {
 }
 
 async function check(name: string, fault: string, look: () => Promise<boolean>): Promise<HealthCheck> {
-  return { name, fault: (await look().catch(() => false)) ? undefined : fault };
+  const tooLate = delay(CHECK_LIMIT_MS, false, { ref: false });
+  const isWell = await Promise.race([look().catch(() => false), tooLate]);
+  return { name, fault: isWell ? undefined : fault };
 }
 
 async function takesData(store: ImageStore): Promise<boolean> {

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import type { RawParts } from '../src/main.ts';
 import type { ServeOptions } from '../src/server.ts';
 import type { Answer, ApiWorld } from './api-world.ts';
 import { HEADER_AUTHENTICATION, makeApiWorld } from './api-world.ts';
@@ -183,6 +184,15 @@ describe('/metrics', () => {
   });
 });
 
+function never(): Promise<void> {
+  return new Promise(() => {});
+}
+
+function withSilentStores(parts: RawParts): RawParts {
+  const stores = Array.from(parts.stores, ([id, store]) => [id, { ...store, checkReady: never }] as const);
+  return { ...parts, stores: new Map(stores) };
+}
+
 /** The path of a file that is not there, in a directory that is. */
 async function fileOfItsOwn(): Promise<string> {
   return join(await mkdtemp(join(tmpdir(), 'diskmorph-disabled-')), 'disabled');
@@ -208,6 +218,14 @@ describe('/healthcheck', () => {
     await serve({ overrides: { 'healthcheck.disable_by_file_paths': `1:${file}` } });
     expect((await world.call('GET /healthcheck')).text).toBe('OK');
     await rm(dirname(file), { recursive: true });
+  });
+
+  test('a store that does not answer is named after five seconds', async () => {
+    await serve({ intercept: withSilentStores });
+    expect(await world.call('GET /healthcheck')).toMatchObject({
+      status: 503,
+      text: expect.stringContaining('store a'),
+    });
   });
 
   test('a store that cannot be filled is named; each check is for administrators', async () => {
