@@ -12,7 +12,7 @@ test('is a file, whatever is written, zeroed and cut', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(change, { maxLength: 20 }), async (changes) => {
       const file = sparseMemory();
-      let expected = Buffer.alloc(0);
+      let expected: Buffer = Buffer.alloc(0);
       const grown = (size: number): Buffer =>
         Buffer.concat([expected, Buffer.alloc(Math.max(0, size - expected.length))]);
       for (const each of changes) {
