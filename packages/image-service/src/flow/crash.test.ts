@@ -4,8 +4,9 @@ import type { Journal } from './journal.ts';
 import type { FlowFactory } from './step.ts';
 import { linearFlow } from './step.ts';
 import type { Doom } from '../../test/doom.ts';
+import type { DatabaseKind } from '../../test/databases.ts';
 import { doom, doomed } from '../../test/doom.ts';
-import { memoryJournal, testEngine } from '../../test/test-engine.ts';
+import { makeJournal, memoryJournal, testEngine } from '../../test/test-engine.ts';
 
 const STEPS = ['one', 'two', 'three'];
 
@@ -75,7 +76,14 @@ async function live(journal: Journal<unknown>, world: World, faults: Faults, die
   return life;
 }
 
-const scenarios: readonly Faults[] = [
+interface Scenario {
+  readonly kind: DatabaseKind;
+  readonly faults: Faults;
+  /** Operations between two deaths that are tried. */
+  readonly stride: number;
+}
+
+const faultsOnSqlite: readonly Faults[] = [
   {},
   ...STEPS.map((failing) => ({ failing })),
   { failing: 'three', stuck: 'one' },
@@ -83,14 +91,21 @@ const scenarios: readonly Faults[] = [
   { failing: 'three', stuck: 'three' },
 ];
 
-describe.each(scenarios)('killed at every operation with %o', (faults) => {
+const scenarios: readonly Scenario[] = [
+  ...faultsOnSqlite.map((faults): Scenario => ({ kind: 'sqlite', faults, stride: 1 })),
+  // Each death takes a database of its own there: the journal is the same, its transactions are not.
+  { kind: 'postgres', faults: {}, stride: 5 },
+  { kind: 'postgres', faults: { failing: 'three', stuck: 'one' }, stride: 7 },
+];
+
+describe.each(scenarios)('killed at operations on $kind with $faults', ({ kind, faults, stride }) => {
   test('the job ends the same, nothing is done twice, nothing is left over', async () => {
     let survived = false;
-    let deaths = 0;
-    for (; !survived; deaths++) {
-      const journal = await memoryJournal();
+    let dieAt = 1;
+    for (; !survived; dieAt += stride) {
+      const journal = await makeJournal(kind);
       const world = { things: new Set<string>(), ends: new Set<string>() };
-      survived = !(await live(journal, world, faults, deaths + 1)).dead();
+      survived = !(await live(journal, world, faults, dieAt)).dead();
       await live(journal, world, faults, Infinity);
       const job = await journal.get('j');
       expect(FINAL_STATES).toContain(job?.state);
@@ -101,11 +116,11 @@ describe.each(scenarios)('killed at every operation with %o', (faults) => {
       const stuck = job?.steps.flatMap((step) => (step.revertFailure === null ? [] : [step.revertFailure.message]));
       expect(stuck).toEqual(faults.stuck === undefined ? [] : [`${faults.stuck} is stuck`]);
     }
-    expect(deaths).toBeGreaterThan(20);
+    expect(dieAt).toBeGreaterThan(20);
   });
 
   test('killed again and again, at the first, second, third ... operation of each life', async () => {
-    const journal = await memoryJournal();
+    const journal = await makeJournal(kind);
     const world = { things: new Set<string>(), ends: new Set<string>() };
     let lives = 0;
     for (let dieAt = 8; (await live(journal, world, faults, dieAt)).dead() && lives < 200; dieAt += 2) lives += 1;

@@ -122,13 +122,20 @@ export function embeddedEngine<Transaction>(options: EmbeddedEngineOptions<Trans
       if (job !== undefined) interrupt(job, 'cancelled');
     },
     async wait(id) {
+      // Before it is looked at: it may end while the journal answers.
+      const waiter = Promise.withResolvers<JobRecord>();
+      waiter.promise.catch(() => {});
+      waiters.set(id, [...(waiters.get(id) ?? []), waiter]);
       const job = await journal.get(id);
+      const ended = job === undefined || FINAL_STATES.includes(job.state) || lock === undefined;
+      if (!ended && !faults.has(id)) return waiter.promise;
+      waiters.set(
+        id,
+        (waiters.get(id) ?? []).filter((other) => other !== waiter),
+      );
       if (job === undefined) throw new FlowError('unknown_job', `There is no job ${id}`);
-      if (FINAL_STATES.includes(job.state) || lock === undefined) return job;
-      if (faults.has(id)) throw faults.get(id);
-      return new Promise<JobRecord>((resolve, reject) => {
-        waiters.set(id, [...(waiters.get(id) ?? []), { resolve, reject }]);
-      });
+      if (ended) return job;
+      throw faults.get(id);
     },
     onProgress(listener) {
       listeners.add(listener);
