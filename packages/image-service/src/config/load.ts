@@ -4,7 +4,7 @@ import type { AccessConfiguration } from './access.ts';
 import { readAccess } from './access.ts';
 import { ACCESS_OPTIONS } from './access-options.ts';
 import type { DatabaseConfiguration, SharedWorkConfiguration } from './database.ts';
-import { readDatabase } from './database.ts';
+import { readDatabase, stagingProblems } from './database.ts';
 import { DATABASE_OPTIONS } from './database-options.ts';
 import type { ConversionConfiguration } from './conversion-options.ts';
 import { CONVERSION_OPTIONS, readConversions } from './conversion-options.ts';
@@ -130,6 +130,7 @@ export function examineConfiguration(sources: ConfigurationSources): ExaminedCon
   reader.problems.push(...files.flatMap((file) => file.problems));
   const values = readValues(reader, sources);
   const { database, sharedWork } = readDatabase(reader, values.stateDatabase);
+  reader.problems.push(...stagingProblems(entries));
   const { stores, defaultStore } = readStores(values, reader);
   const workDir = readWorkDir(values, reader);
   const imports = readImports(reader, values);
