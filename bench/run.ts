@@ -12,7 +12,7 @@ import { caseTitle } from './case-title.ts';
 import type { Programs } from './contenders.ts';
 import type { ContenderResult } from './contest.ts';
 import { runCase } from './contest.ts';
-import { requireInstalledProgram } from './installed-program.ts';
+import { requireInstalledProgram } from '../fixtures/installed-program.ts';
 import { currentLoad, describeMachine } from './machine.ts';
 import { caseRows, legend, reportText, TABLE_HEAD } from './report.ts';
 import type { CaseResult, RunKind, RunResult } from './result-file.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { runCommand } from '../../fixtures/command.ts';
 import { freePort } from '../../fixtures/free-port.ts';
 import { requirePackage } from '../../fixtures/peers.ts';
-import { requireInstalledProgram } from '../installed-program.ts';
+import { requireInstalledProgram } from '../../fixtures/installed-program.ts';
 import type { Program } from './contender.ts';
 
 /** What both configurations say in the same words. */

@@ -1,11 +1,13 @@
 import { randomFillSync } from 'node:crypto';
 import { readdir, rm, writeFile } from 'node:fs/promises';
 import { beforeAll, expect, test } from 'vitest';
-import { startDiskmorph, WITHOUT_EXECVE } from './run-diskmorph.ts';
-import type { Running } from './run-diskmorph.ts';
+import { BIN_FROM_SOURCE, startDiskmorph, WITHOUT_EXECVE } from './run-diskmorph.ts';
+import type { Running, Start } from './run-diskmorph.ts';
 import { useScratch } from './scratch.ts';
 
 const scratch = useScratch();
+
+const THROUGH_CHILD: Start = { nodeArgs: WITHOUT_EXECVE, bin: BIN_FROM_SOURCE };
 
 /** Large and incompressible enough that a conversion is under way for seconds. */
 const NOISE_BYTES = 160 * 2 ** 20;
@@ -14,7 +16,7 @@ beforeAll(async () => {
   await writeFile(scratch.path('noise.raw'), randomFillSync(new Uint8Array(NOISE_BYTES)));
 });
 
-function startLongConversion(nodeArgs: readonly string[] = []): Running {
+function startLongConversion(start: Start = {}): Running {
   const target = scratch.path('target.qcow2');
   return startDiskmorph(
     [
@@ -27,17 +29,17 @@ function startLongConversion(nodeArgs: readonly string[] = []): Running {
       scratch.path('noise.raw'),
       target,
     ],
-    { nodeArgs },
+    start,
   );
 }
 
 test.each([
-  { signal: 'SIGINT', code: 130, nodeArgs: [], how: 'itself' },
-  { signal: 'SIGTERM', code: 143, nodeArgs: [], how: 'itself' },
-  { signal: 'SIGINT', code: 130, nodeArgs: WITHOUT_EXECVE, how: 'through the process that started it' },
-  { signal: 'SIGTERM', code: 143, nodeArgs: WITHOUT_EXECVE, how: 'through the process that started it' },
-] as const)('$signal reaches the program $how: cancelled, nothing left behind', async ({ signal, code, nodeArgs }) => {
-  const run = startLongConversion(nodeArgs);
+  { signal: 'SIGINT', code: 130, start: {}, how: 'itself' },
+  { signal: 'SIGTERM', code: 143, start: {}, how: 'itself' },
+  { signal: 'SIGINT', code: 130, start: THROUGH_CHILD, how: 'through the process that started it' },
+  { signal: 'SIGTERM', code: 143, start: THROUGH_CHILD, how: 'through the process that started it' },
+] as const)('$signal reaches the program $how: cancelled, nothing left behind', async ({ signal, code, start }) => {
+  const run = startLongConversion(start);
   await run.firstNote;
   run.child.kill(signal);
   const finished = await run.finished;
@@ -74,7 +76,7 @@ test('progress is one JSON event a line', async () => {
 });
 
 test('killing the process that started the program kills the program', async () => {
-  const run = startLongConversion(WITHOUT_EXECVE);
+  const run = startLongConversion(THROUGH_CHILD);
   await run.firstNote;
   run.child.kill('SIGKILL');
   const finished = await run.finished;

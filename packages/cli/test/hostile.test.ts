@@ -4,11 +4,11 @@
  */
 import { spawn } from 'node:child_process';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { requireInstalledProgram } from '../../../fixtures/installed-program.ts';
 import { requirePackage } from '../../../fixtures/peers.ts';
-import { buildPrograms } from './built-program.ts';
 import { hostileContainers } from './hostile/container-files.ts';
 import { hostileDisks } from './hostile/hostile-disks.ts';
 import type { HostileFile } from './hostile/hostile-file.ts';
@@ -16,6 +16,7 @@ import { writeSparse } from './hostile/sparse-file.ts';
 import { useScratch } from './scratch.ts';
 
 const scratch = useScratch();
+const programs = await requireInstalledProgram();
 
 const MAX_CPU_SECONDS = 5;
 const MAX_PEAK_BYTES = 512 * 2 ** 20;
@@ -37,13 +38,11 @@ interface Ended {
   readonly err: string;
 }
 
-let bin: string;
 let run: (args: readonly string[]) => Promise<Ended>;
 let stop: () => void;
 
 beforeAll(async () => {
   await mkdir(scratch.path('here'));
-  bin = dirname(await buildPrograms(scratch.path('installed')));
   const python = await requirePackage('python3', 'python3-minimal');
   const script = join(import.meta.dirname, 'hostile', 'measured-run.py');
   const { NODE_OPTIONS: _options, ...env } = process.env;
@@ -62,12 +61,8 @@ beforeAll(async () => {
 });
 afterAll(() => stop());
 
-const diskmorph = (...args: readonly string[]): readonly string[] => [
-  process.execPath,
-  join(bin, 'diskmorph.js'),
-  ...args,
-];
-const dropIn = (...args: readonly string[]): readonly string[] => [join(bin, 'qemu-img'), ...args];
+const diskmorph = (...args: readonly string[]): readonly string[] => [process.execPath, programs.diskmorph, ...args];
+const dropIn = (...args: readonly string[]): readonly string[] => [programs.dropIn, ...args];
 
 interface Tried {
   readonly command: readonly string[];

@@ -2,19 +2,16 @@ import { readdir, readFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { requirePackage } from '../../../fixtures/peers.ts';
-import { buildPrograms } from './built-program.ts';
 import { makeImages } from './qemu-img-images.ts';
-import { run, theirs } from './qemu-img-run.ts';
+import { QEMU_IMG_BIN as program, run, theirs } from './qemu-img-run.ts';
 import { useScratch } from './scratch.ts';
 
 const scratch = useScratch();
 let folder: string;
-let program: string;
 
 beforeAll(async () => {
   folder = scratch.path('.');
   await makeImages(folder);
-  program = await buildPrograms(scratch.path('installed'));
 });
 
 const GIB = 2 ** 30;

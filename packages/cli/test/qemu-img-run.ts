@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { requireInstalledProgram } from '../../../fixtures/installed-program.ts';
 import { requireQemuImg } from '../../../fixtures/peers.ts';
 
-/** The drop-in as callers start it. */
-export const QEMU_IMG_BIN: string = join(import.meta.dirname, '..', 'bin', 'qemu-img');
+/** The drop-in as callers have it: built and packed. */
+export const QEMU_IMG_BIN: string = (await requireInstalledProgram()).dropIn;
 
 /** What a finished run has to show. */
 export interface Ended {

@@ -3,9 +3,13 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { requireInstalledProgram } from '../../../fixtures/installed-program.ts';
 
-/** The program as a user starts it. */
-export const BIN: string = join(import.meta.dirname, '..', 'bin', 'diskmorph.js');
+/** The program as it starts in a checkout, from its sources. */
+export const BIN_FROM_SOURCE: string = join(import.meta.dirname, '..', 'bin', 'diskmorph.js');
+
+/** The program as a user has it: built and packed. */
+const { diskmorph: BIN } = await requireInstalledProgram();
 
 /** The small image that is committed. */
 export const SAMPLE: string = join(import.meta.dirname, '..', '..', '..', 'fixtures', 'sample.qcow2');
