@@ -9,6 +9,7 @@ import { askerOf } from './import.ts';
 import type { UrlQuery } from './page.ts';
 import { singleValue } from './page.ts';
 import { sendData } from './send-data.ts';
+import { receivedPieces } from './sent-pieces.ts';
 
 const OCTETS = 'application/octet-stream';
 /** The largest body; the configured cap on images is checked while bytes come. */
@@ -55,7 +56,7 @@ function incoming(request: FastifyRequest, image: ImageRecord): Omit<DataInCall,
   const type = request.headers['content-type']?.split(';')[0]?.trim();
   if (type !== OCTETS) throw new HttpError(415, `The data of an image is of the type ${OCTETS}`);
   const announced = request.headers['x-openstack-image-size'] ?? request.headers['content-length'];
-  const bytes = request.body instanceof Readable ? request.body : Readable.from([]);
+  const bytes = request.body instanceof Readable ? receivedPieces(request.body) : Readable.from([]);
   const sent = { imageId: image.id, bytes, asker: askerOf(request) };
   if (announced === undefined) return sent;
   if (typeof announced !== 'string' || !/^\d{1,15}$/.test(announced))

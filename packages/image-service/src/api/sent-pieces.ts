@@ -27,6 +27,14 @@ export function sentPieces(pieces: AsyncIterable<Uint8Array>, { raw }: FastifyRe
   return body;
 }
 
+/** The body of a call. A piece is good until the next one is asked for: then its memory is given back, as `sentPieces` does. */
+export async function* receivedPieces(body: Readable): AsyncGenerator<Uint8Array> {
+  for await (const piece of body as AsyncIterable<Uint8Array>) {
+    yield piece;
+    giveBack(piece);
+  }
+}
+
 /** A piece that is a part of a larger buffer stays: others may use the rest. */
 function giveBack({ buffer, byteLength }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);

@@ -2,6 +2,7 @@ import type { ImageRecord } from '../catalog/image.ts';
 import { FAILED_STORES_PROPERTY, IMPORTING_STORES_PROPERTY, IMPORT_TASK_PROPERTY } from '../catalog/image.ts';
 import { changeImage } from '../catalog/repositories.ts';
 import type { Failure } from '../flow/failure.ts';
+import { gatheredBytes } from '../staging/gathered.ts';
 import type { IncomingLimits } from '../staging/incoming.ts';
 import { limitedBytes, receiveFile } from '../staging/incoming.ts';
 import { promisedBytes } from '../staging/space.ts';
@@ -64,7 +65,7 @@ interface Filling {
 
 async function fill(parts: DataParts, { image, store, data, placed }: Filling): Promise<ImageRecord> {
   const reserved = { imageId: image.id, kind: 'storedBytes', ...announced(data.limits) } as const;
-  const incoming = reservedBytes(parts.catalog, limitedBytes(data.bytes, data.limits), reserved);
+  const incoming = reservedBytes(parts.catalog, comingBytes(data), reserved);
   const hashed = parts.uploads.hashed(incoming, ['md5', 'sha512']);
   const { expectedBytes } = data.limits;
   const { location } = await store.put(
@@ -94,6 +95,11 @@ async function fill(parts: DataParts, { image, store, data, placed }: Filling): 
       properties,
     };
   });
+}
+
+/** As they come, within their limits; see `gatheredBytes` for how long a piece is good. */
+function comingBytes({ bytes, limits }: IncomingData): AsyncIterable<Uint8Array> {
+  return gatheredBytes(limitedBytes(bytes, limits));
 }
 
 /** How many bytes the sender says there are, unless they are too many. */
@@ -161,12 +167,13 @@ export async function stageData(parts: DataParts, data: IncomingData): Promise<v
 /** Writes what comes into the staging area, as far as space and limits allow it. Throws as `uploadData`. */
 export async function keepStaged(
   { uploads, catalog }: Pick<DataParts, 'uploads' | 'catalog'>,
-  { imageId, bytes, limits }: IncomingData,
+  data: IncomingData,
 ): Promise<{ readonly path: string; readonly sizeBytes: number }> {
+  const { imageId, limits } = data;
   try {
     const path = await stagedPath(uploads, imageId);
     const reserved = { imageId, kind: 'stagedBytes', ...announced(limits) } as const;
-    const allowed = reservedBytes(catalog, limitedBytes(bytes, limits), reserved);
+    const allowed = reservedBytes(catalog, comingBytes(data), reserved);
     const incoming = promisedBytes(uploads, { owner: imageId, bytes: allowed, totalBytes: limits.expectedBytes });
     return { path, ...(await receiveFile(path, incoming)) };
   } finally {

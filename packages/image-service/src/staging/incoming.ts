@@ -25,16 +25,18 @@ export async function* limitedBytes(
 ): AsyncGenerator<Uint8Array> {
   if (expectedBytes !== undefined && expectedBytes > maxBytes) throw tooLarge(maxBytes);
   const pieces = bytes[Symbol.asyncIterator]();
+  const patience = patienceOf(stallMs);
   let done = 0;
   try {
     for (;;) {
-      const piece = await withinTime(pieces.next(), stallMs);
+      const piece = await patience.wait(pieces.next());
       if (piece.done === true) break;
       done += piece.value.length;
       if (done > maxBytes) throw tooLarge(maxBytes);
       yield piece.value;
     }
   } finally {
+    patience.end();
     // A sender that is still at it is not waited for.
     void pieces.return?.().then(undefined, () => {});
   }
@@ -47,19 +49,23 @@ function tooLarge(maxBytes: number): StagingError {
   return new StagingError('too_large', `At most ${maxBytes} bytes are accepted`);
 }
 
-async function withinTime<T>(next: Promise<T>, stallMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const stalled = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(
-      () => reject(new StagingError('stalled', `No byte arrived for ${stallMs / 1000} seconds`)),
-      stallMs,
-    );
-  });
-  try {
-    return await Promise.race([next, stalled]);
-  } finally {
-    clearTimeout(timer);
-  }
+/** Waits again and again, each time for `stallMs` at most; then throws `stalled`. One timer serves all waits. */
+function patienceOf(stallMs: number): { wait<T>(next: Promise<T>): Promise<T>; end(): void } {
+  let giveUp: ((reason: unknown) => void) | undefined;
+  const timer = setTimeout(
+    () => giveUp?.(new StagingError('stalled', `No byte arrived for ${stallMs / 1000} seconds`)),
+    stallMs,
+  );
+  return {
+    wait<T>(next: Promise<T>) {
+      const { promise, resolve, reject } = Promise.withResolvers<T>();
+      giveUp = reject;
+      timer.refresh();
+      next.then(resolve, reject);
+      return promise;
+    },
+    end: () => clearTimeout(timer),
+  };
 }
 
 /** Bytes that are counted and hashed as they pass. */
@@ -145,14 +151,22 @@ async function syncDirectory(path: string): Promise<void> {
 async function writeAll(file: FileHandle, bytes: AsyncIterable<Uint8Array>): Promise<number> {
   let offset = 0;
   for await (const piece of bytes) {
-    for (let start = 0; start < piece.length; start += HOLE_SIZE) {
-      const part = piece.subarray(start, start + HOLE_SIZE);
-      if (ZEROS.compare(part, 0, part.length, 0, part.length) !== 0) await writePart(file, part, offset + start);
+    for (let begin = 0; begin < piece.length;) {
+      const zero = isHole(piece, begin);
+      let end = begin + HOLE_SIZE;
+      while (end < piece.length && isHole(piece, end) === zero) end += HOLE_SIZE;
+      if (!zero) await writePart(file, piece.subarray(begin, end), offset + begin);
+      begin = end;
     }
     offset += piece.length;
   }
   await file.truncate(offset);
   return offset;
+}
+
+function isHole(piece: Uint8Array, begin: number): boolean {
+  const part = piece.subarray(begin, begin + HOLE_SIZE);
+  return ZEROS.compare(part, 0, part.length, 0, part.length) === 0;
 }
 
 async function writePart(file: FileHandle, part: Uint8Array, offset: number): Promise<void> {

@@ -13,6 +13,7 @@ export interface BlobFile {
 
 /** Bytes that come once, in order. */
 export interface BlobStream {
+  /** Each piece is good until the next one is asked for. */
   readonly bytes: AsyncIterable<Uint8Array>;
   /** How many they must be, where that is known beforehand. */
   readonly sizeBytes?: number;
