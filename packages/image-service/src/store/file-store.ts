@@ -28,7 +28,7 @@ export interface FileStoreOptions {
   readonly room?: (directory: string) => RoomLedger;
 }
 
-const READ_SIZE = 256 * 1024;
+const READ_SIZE = 1024 * 1024;
 
 /**
  * A store in directories. A blob is the file `<image id>.<epoch>`; it bears that name only when it is whole and on
