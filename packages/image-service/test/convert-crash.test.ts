@@ -12,7 +12,7 @@ import { faultyParts, gatedParts } from './faults.ts';
 import type { Doom } from './doom.ts';
 import { doom } from './doom.ts';
 import type { World } from './world.ts';
-import { diskBytes, makeWorld, memoryDirectory, sha512 } from './world.ts';
+import { diskBytes, makeWorld, memoryDirectory, readingHere, sha512 } from './world.ts';
 
 const SOURCE = diskBytes();
 const TASK = '00000000-0000-4000-8000-000000000001';
@@ -25,14 +25,16 @@ afterEach(async () => {
 
 /** Opens the service for one life of a process. Each life has the lock. */
 function open(world: World, faults: Faults, life: Doom): Promise<WholeService> {
-  return openWholeService({
-    configFiles: [world.configFile],
-    environment: {},
-    intercept: (parts) => ({
-      ...gatedParts(faultyParts(parts, faults), life),
-      acquireLock: () => ({ release: () => {} }),
+  return openWholeService(
+    readingHere({
+      configFiles: [world.configFile],
+      environment: {},
+      intercept: (parts) => ({
+        ...gatedParts(faultyParts(parts, faults), life),
+        acquireLock: () => ({ release: () => {} }),
+      }),
     }),
-  });
+  );
 }
 
 const immortal = (): Doom => doom(Number.POSITIVE_INFINITY, () => {});

@@ -6,7 +6,7 @@ import { faultyParts, gatedParts } from './faults.ts';
 import { doom } from './doom.ts';
 import type { Doom } from './doom.ts';
 import type { World } from './world.ts';
-import { diskBytes, makeWorld, memoryDirectory } from './world.ts';
+import { diskBytes, makeWorld, memoryDirectory, readingHere } from './world.ts';
 
 const OVERRIDES = { 'taskflow_executor.conversion_format': 'qcow2' };
 const SOURCE = diskBytes();
@@ -28,15 +28,17 @@ async function freshWorld(): Promise<World> {
 
 /** One life of a process: imports the file, or resumes what is there; dies at operation `dieAt`. Each life has the lock. */
 async function live(world: World, faults: Faults, life: Doom, work: 'import' | 'resume'): Promise<void> {
-  const service = await openImageService({
-    configFiles: [world.configFile],
-    environment: {},
-    overrides: OVERRIDES,
-    intercept: (parts) => ({
-      ...gatedParts(faultyParts(parts, faults), life),
-      acquireLock: () => ({ release: () => {} }),
+  const service = await openImageService(
+    readingHere({
+      configFiles: [world.configFile],
+      environment: {},
+      overrides: OVERRIDES,
+      intercept: (parts) => ({
+        ...gatedParts(faultyParts(parts, faults), life),
+        acquireLock: () => ({ release: () => {} }),
+      }),
     }),
-  });
+  );
   const wanted = { diskFormat: 'raw', stores: ['a', 'b'] };
   if (work === 'resume') await service.resume();
   else await service.import(world.path('disk.raw'), wanted).catch(() => {});
