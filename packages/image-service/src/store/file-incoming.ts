@@ -35,6 +35,8 @@ export interface Incoming {
 
 /** Room for a stream whose length nobody knows is made sure of so many bytes at once. */
 const STEP_BYTES = 256 * 1024 * 1024;
+/** After so many bytes a flush begins beside the writing. */
+const FLUSHED_BYTES = 64 * 1024 * 1024;
 /** Zeros of this length are left as holes. */
 const PIECE_SIZE = 64 * 1024;
 const ZEROS = Buffer.alloc(PIECE_SIZE);
@@ -96,6 +98,7 @@ async function bringStream(incoming: Incoming, content: BlobStream): Promise<num
   const most = content.sizeBytes ?? Number.MAX_SAFE_INTEGER;
   const file = await open(incoming.temporary, 'wx', 0o600);
   try {
+    const flushing = flushAlongside(file);
     let done = 0;
     let promised = content.sizeBytes ?? 0;
     for await (const chunk of untilAborted(content.bytes, signal)) {
@@ -105,14 +108,48 @@ async function bringStream(incoming: Incoming, content: BlobStream): Promise<num
       }
       if (done + chunk.length > most) throw new StoreError('io', `More than the announced ${most} bytes arrived`);
       await writeSparse(file, chunk, done);
+      flushing.wrote(chunk.length);
       done += chunk.length;
       onBytes?.(done, content.sizeBytes ?? done);
     }
     await file.truncate(done);
+    await flushing.end();
     return done;
   } finally {
     await file.close();
   }
+}
+
+interface AlongsideFlush {
+  wrote(bytes: number): void;
+  /** Waits for the flush under way. Throws what a flush threw. */
+  end(): Promise<void>;
+}
+
+/** Brings to the disk what was written while more comes, so that little is left to wait for at the end. */
+function flushAlongside(file: FileHandle): AlongsideFlush {
+  let unflushed = 0;
+  let flush: Promise<void> | undefined;
+  let failure: unknown;
+  return {
+    wrote(bytes) {
+      unflushed += bytes;
+      if (unflushed < FLUSHED_BYTES || flush !== undefined) return;
+      unflushed = 0;
+      flush = file
+        .datasync()
+        .catch((error: unknown) => {
+          failure ??= error;
+        })
+        .finally(() => {
+          flush = undefined;
+        });
+    },
+    async end() {
+      await flush;
+      if (failure !== undefined) throw failure;
+    },
+  };
 }
 
 async function writeSparse(file: FileHandle, chunk: Uint8Array, at: number): Promise<void> {
