@@ -1,3 +1,4 @@
+import type { FileHandle } from 'node:fs/promises';
 import { mkdir, open, readdir, rm, rmdir, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -19,6 +20,8 @@ const FOLDER = '.diskmorph-space';
 /** How often a claim is renewed; one that was not for three times that long is nobody's. */
 const RENEWAL_MS = 20_000;
 const STALE_MS = 3 * RENEWAL_MS;
+/** Each of them was lost to somebody else who removed the empty folder in that very moment. */
+const MOST_ATTEMPTS = 100;
 
 /** The claims of this process, by a name that no other has. */
 export function spaceClaims(name: string): SpaceClaims {
@@ -38,8 +41,7 @@ export function spaceClaims(name: string): SpaceClaims {
   return {
     async tell(directory, bytes) {
       if (bytes === 0) return withdraw(directory);
-      await mkdir(join(directory, FOLDER), { recursive: true, mode: 0o700 });
-      const file = await open(join(directory, FOLDER, own), 'a', 0o600);
+      const file = await openClaim(join(directory, FOLDER), own);
       try {
         await file.truncate(bytes);
       } finally {
@@ -57,6 +59,19 @@ export function spaceClaims(name: string): SpaceClaims {
       await Promise.all([...told].map(withdraw));
     },
   };
+}
+
+/** Opens the claim, in a folder that others make and remove at the same time. */
+async function openClaim(folder: string, name: string): Promise<FileHandle> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      return await open(join(folder, name), 'a', 0o600);
+    } catch (error) {
+      const removed = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+      if (!removed || attempt === MOST_ATTEMPTS) throw error;
+    }
+  }
 }
 
 /** The bytes of a claim; 0, and gone, when its process is. */

@@ -83,7 +83,8 @@ async function linked(path: string, temporary: string): Promise<boolean> {
 async function requireRoom({ directory, marginBytes, room, temporary }: Incoming, sizeBytes: number): Promise<void> {
   if (room !== undefined) {
     await room.reserve(temporary, sizeBytes).catch((error: unknown) => {
-      throw new StoreError('full', error instanceof Error ? error.message : String(error), error);
+      const isRefused = error instanceof Error && 'code' in error && error.code === 'insufficient_space';
+      throw isRefused ? new StoreError('full', error.message, error) : error;
     });
     return;
   }
