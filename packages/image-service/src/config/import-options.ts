@@ -1,7 +1,7 @@
 import { dictionary, integer, list, path, size } from './option-types.ts';
 import type { Definitions, OptionValues } from './options.ts';
 import { OPTIONS } from './options.ts';
-import { isNetwork } from './stores.ts';
+import { isNetwork } from './network.ts';
 import type { ValueReader } from './value-source.ts';
 
 /** Options of imports beside those that Glance's own files usually have. */

@@ -2,23 +2,22 @@ import { readFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AccessConfiguration } from './access.ts';
 import { readAccess } from './access.ts';
-import { ACCESS_OPTIONS } from './access-options.ts';
+import { ALL_OPTIONS } from './all-options.ts';
 import type { DatabaseConfiguration, SharedWorkConfiguration } from './database.ts';
 import { readDatabase, stagingProblems } from './database.ts';
-import { DATABASE_OPTIONS } from './database-options.ts';
 import type { ConversionConfiguration } from './conversion-options.ts';
-import { CONVERSION_OPTIONS, readConversions } from './conversion-options.ts';
+import { readConversions } from './conversion-options.ts';
 import { parseIni } from './ini.ts';
 import type { OperatorConfiguration } from './operator-options.ts';
-import { OPERATOR_OPTIONS, readOperators } from './operator-options.ts';
+import { readOperators } from './operator-options.ts';
 import type { SafetyConfiguration } from './safety-options.ts';
-import { readSafety, SAFETY_OPTIONS } from './safety-options.ts';
+import { readSafety } from './safety-options.ts';
 import type { LimitConfiguration } from './limit-options.ts';
 import type { ImportConfiguration } from './import-options.ts';
-import { IMPORT_OPTIONS, readImports } from './import-options.ts';
-import { LIMIT_OPTIONS, readLimits, requireKeystone } from './limit-options.ts';
+import { readImports } from './import-options.ts';
+import { readLimits, requireKeystone } from './limit-options.ts';
 import type { MetadefConfiguration } from './metadef-options.ts';
-import { METADEF_OPTIONS, readMetadefs } from './metadef-options.ts';
+import { readMetadefs } from './metadef-options.ts';
 import type { OptionDefinition, OptionValues } from './options.ts';
 import { OPTIONS } from './options.ts';
 import type { ConfigurationProblem } from './problem.ts';
@@ -116,17 +115,7 @@ export function examineConfiguration(sources: ConfigurationSources): ExaminedCon
   const files = sources.files.map((file) => parseIni(file.text, file.name));
   const entries = files.flatMap((file) => file.entries);
   const given = { entries, environment: sources.environment, overrides: sources.overrides ?? {} };
-  const reader = valueReader(given, [
-    ...Object.values(OPTIONS),
-    ...Object.values(DATABASE_OPTIONS),
-    ...Object.values(ACCESS_OPTIONS),
-    ...Object.values(CONVERSION_OPTIONS),
-    ...Object.values(IMPORT_OPTIONS),
-    ...Object.values(LIMIT_OPTIONS),
-    ...Object.values(METADEF_OPTIONS),
-    ...Object.values(OPERATOR_OPTIONS),
-    ...Object.values(SAFETY_OPTIONS),
-  ]);
+  const reader = valueReader(given, ALL_OPTIONS);
   reader.problems.push(...files.flatMap((file) => file.problems));
   const values = readValues(reader, sources);
   const { database, sharedWork } = readDatabase(reader, values.stateDatabase);

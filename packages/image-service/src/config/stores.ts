@@ -1,5 +1,5 @@
-import { isIP } from 'node:net';
-import { ACCESS_OPTIONS } from './access-options.ts';
+import { ALL_OPTIONS } from './all-options.ts';
+import { isNetwork } from './network.ts';
 import type { OptionDefinition, OptionValues } from './options.ts';
 import { OPTIONS } from './options.ts';
 import {
@@ -189,16 +189,8 @@ function readHttpStore(section: SectionReader, common: Common): HttpStoreSetting
   };
 }
 
-/** True of an address and of a network such as `10.0.0.0/8`. */
-export function isNetwork(text: string): boolean {
-  const [address = '', prefix, ...more] = text.split('/');
-  const longest = { 4: 32, 6: 128 }[isIP(address)];
-  if (longest === undefined || more.length > 0) return false;
-  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= longest);
-}
-
 const SECTIONS_OF_OPTIONS: Readonly<Record<string, true>> = Object.fromEntries(
-  [...Object.values(OPTIONS), ...Object.values(ACCESS_OPTIONS)].map((option) => [option.section, true]),
+  ALL_OPTIONS.map((option) => [option.section, true]),
 );
 
 function defaultStore(values: OptionValues, stores: readonly StoreSettings[], reader: ValueReader): string {

@@ -1,14 +1,6 @@
-import { ACCESS_OPTIONS } from './access-options.ts';
+import { ALL_OPTIONS } from './all-options.ts';
 import type { IniEntry } from './ini.ts';
 import { nearestName } from './nearest.ts';
-import { DATABASE_OPTIONS } from './database-options.ts';
-import { CONVERSION_OPTIONS } from './conversion-options.ts';
-import { IMPORT_OPTIONS } from './import-options.ts';
-import { LIMIT_OPTIONS } from './limit-options.ts';
-import { SAFETY_OPTIONS } from './safety-options.ts';
-import { OPERATOR_OPTIONS } from './operator-options.ts';
-import { METADEF_OPTIONS } from './metadef-options.ts';
-import { OPTIONS } from './options.ts';
 import { STORE_OPTIONS_OF } from './store-options.ts';
 import type { StoreSettings } from './store-settings.ts';
 
@@ -40,17 +32,7 @@ function knownNames(stores: readonly StoreSettings[]): Map<string, readonly stri
   const add = (section: string, name: string): void => {
     known.set(section, [...(known.get(section) ?? []), name]);
   };
-  for (const option of [
-    ...Object.values(OPTIONS),
-    ...Object.values(DATABASE_OPTIONS),
-    ...Object.values(ACCESS_OPTIONS),
-    ...Object.values(CONVERSION_OPTIONS),
-    ...Object.values(IMPORT_OPTIONS),
-    ...Object.values(LIMIT_OPTIONS),
-    ...Object.values(METADEF_OPTIONS),
-    ...Object.values(SAFETY_OPTIONS),
-    ...Object.values(OPERATOR_OPTIONS),
-  ]) {
+  for (const option of ALL_OPTIONS) {
     add(option.section, option.name);
     for (const former of option.deprecated ?? []) add(former.section, former.name);
   }
