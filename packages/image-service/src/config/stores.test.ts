@@ -137,17 +137,13 @@ describe('stores on S3 servers', () => {
   });
 });
 
-test.each([
-  'database',
-  'project_limits',
-  'image_cache',
-  'glance_download',
-  'keystone_authtoken',
-  'import_filtering_opts',
-])('a store cannot be called %s, as a section of other options is', (id) => {
-  const found = problems(S3.replace('s:s3', `${id}:s3`).replace('[s]', `[${id}]`));
-  expect(found.map(({ message }) => message)).toContain(`"${id}" cannot be the id of a store`);
-});
+test.each(['database', 'project_limits', 'glance_download', 'keystone_authtoken', 'import_filtering_opts'])(
+  'a store cannot be called %s, as a section of other options is',
+  (id) => {
+    const found = problems(S3.replace('s:s3', `${id}:s3`).replace('[s]', `[${id}]`));
+    expect(found).toContainEqual(expect.objectContaining({ message: `"${id}" cannot be the id of a store` }));
+  },
+);
 
 describe('stores of web addresses', () => {
   const HTTP = `${S3.replace('s:s3', 's:s3, w:http')}[w]\nhttp_allowed_addresses = 10.0.0.0/8, fd00::1\n`;
