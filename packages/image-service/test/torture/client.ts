@@ -9,6 +9,8 @@ import { sha512 } from './samples.ts';
 export interface Answer {
   readonly status: number;
   readonly bytes: Buffer;
+  /** The id under which the log has the call. */
+  readonly callId: string;
 }
 
 /** Asks the service, whichever process is the service now. */
@@ -16,6 +18,11 @@ export type Ask = (
   line: string,
   body?: { readonly json: unknown } | { readonly data: Buffer },
 ) => Promise<Answer | undefined>;
+
+/** An answer in one line. */
+function textOf({ status, bytes, callId }: Answer): string {
+  return `${status} (${callId}) ${bytes}`;
+}
 
 /** What a client works with. */
 export interface ClientParts {
@@ -47,7 +54,7 @@ async function create({ ask, happened }: ClientParts, sample: Sample): Promise<I
   const json = { name: sample.name, disk_format: sample.diskFormat, container_format: 'bare' };
   const answer = await ask('POST /v2/images', { json });
   if (answer === undefined) return undefined;
-  if (answer.status !== 201) return void happened.violations.push(`POST /v2/images: ${answer.status}`);
+  if (answer.status !== 201) return void happened.violations.push(`POST /v2/images: ${textOf(answer)}`);
   const { id } = JSON.parse(answer.bytes.toString()) as { readonly id: string };
   const story: ImageStory = {
     id,
@@ -72,7 +79,7 @@ function settle(happened: Happened, story: ImageStory, answer: Answer | undefine
   note(happened, story, `answered ${answer.status}`);
   const refused = answer.status >= 400;
   const expected = story.deletion !== 'none' && [404, 409, 410].includes(answer.status);
-  if (refused && !expected) happened.violations.push(`${story.id}: ${story.events.join(', ')}: ${answer.bytes}`);
+  if (refused && !expected) happened.violations.push(`${story.id}: ${story.events.join(', ')}: ${textOf(answer)}`);
   story.promised = !refused;
   return !refused;
 }
@@ -145,7 +152,7 @@ async function deleteOne(parts: ClientParts): Promise<void> {
   const answer = await parts.ask(`DELETE /v2/images/${story.id}`);
   if (answer?.status === 204) story.deletion = 'promised';
   if (answer !== undefined && ![204, 404].includes(answer.status)) {
-    parts.happened.violations.push(`DELETE ${story.id}: ${answer.status} ${answer.bytes}`);
+    parts.happened.violations.push(`DELETE ${story.id}: ${textOf(answer)}`);
   }
 }
 

@@ -14,15 +14,20 @@ export interface Service {
   killOne(chance: Chance): Promise<string>;
   /** Ends it in order; gives the exit codes. */
   stop(): Promise<readonly (number | null)[]>;
-  /** The last that its processes said. */
-  said(): string;
+}
+
+/** Files of a service. */
+export interface ServiceFiles {
+  readonly configFile: string;
+  /** Gives the file for what one more process says. */
+  readonly newLog: (role: string) => string;
 }
 
 /** What keeps the state of a service. */
 export interface Engine {
   /** Makes what keeps the state; gives the options that name it. */
   prepare(dir: string): Promise<StateOptions>;
-  service(configFile: string): Service;
+  service(files: ServiceFiles): Service;
   remove(): Promise<void>;
 }
 
@@ -31,7 +36,7 @@ export const sqliteEngine: Engine = {
   prepare: async (dir) => ({
     diskmorph: { state_database: `sqlite:${join(dir, 'state', 'state.db')}`, free_space_margin: '0' },
   }),
-  service: (configFile) => processes(configFile, [API]),
+  service: (files) => processes(files, [API]),
   remove: async () => {},
 };
 
@@ -43,7 +48,7 @@ export function postgresEngine(): Engine {
       server = await startPostgres();
       return { database: { connection: await server.database() }, diskmorph: { free_space_margin: '0' } };
     },
-    service: (configFile) => processes(configFile, [API, [...API, '--no-worker'], WORKER, WORKER]),
+    service: (files) => processes(files, [API, [...API, '--no-worker'], WORKER, WORKER]),
     remove: async () => server?.stop(),
   };
 }
@@ -59,9 +64,11 @@ interface RunningProcess {
 }
 
 /** Processes of these roles, each of which is started anew when it was killed. */
-function processes(configFile: string, roles: readonly (readonly string[])[]): Service {
+function processes(files: ServiceFiles, roles: readonly (readonly string[])[]): Service {
+  const start = (role: readonly string[]): ServiceProcess =>
+    startService(files.configFile, role, files.newLog(role.filter((word) => /[a-z]/.test(word)).join('')));
   const running = roles.map((role): RunningProcess => {
-    const process = startService(configFile, role);
+    const process = start(role);
     return { role, process, url: process.serving };
   });
   const apis = running.filter(({ role }) => role[0] === 'serve');
@@ -87,11 +94,10 @@ function processes(configFile: string, roles: readonly (readonly string[])[]): S
       next.promise.catch(() => {});
       dying.url = next.promise;
       await dying.process.kill();
-      dying.process = startService(configFile, dying.role);
+      dying.process = start(dying.role);
       dying.process.serving.then(next.resolve, next.reject);
       return dying.role.join(' ');
     },
     stop: () => Promise.all(running.map(({ process }) => process.stop())),
-    said: () => running.map(({ role, process }) => `${role.join(' ')}:\n${process.said()}`).join('\n'),
   };
 }

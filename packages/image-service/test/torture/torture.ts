@@ -8,6 +8,7 @@ import { act } from './client.ts';
 import type { Engine, Service } from './engines.ts';
 import { findViolations, isAtRest } from './final-state.ts';
 import { makeInstallation } from './installation.ts';
+import { openLogs } from './logs.ts';
 import { newRecord } from './record.ts';
 import { openShelf } from './samples.ts';
 
@@ -49,8 +50,9 @@ export async function torture({ seed, rounds, clients, engine, log }: Torture): 
   const shelf = await openShelf(dir, chance);
   const happened = newRecord();
   const state = await engine.prepare(dir);
+  const logs = await openLogs(dir);
   const installation = await makeInstallation(dir, { samplePort: shelf.port, state });
-  const service = engine.service(installation.configFile);
+  const service = engine.service({ configFile: installation.configFile, newLog: logs.newLog });
   const ask = askOf(service);
   let busy = true;
   const loops = Array.from({ length: clients }, async (_, index) => {
@@ -81,7 +83,7 @@ export async function torture({ seed, rounds, clients, engine, log }: Torture): 
   shelf.close();
   await engine.remove();
   if (violations.length === 0) await rm(dir, { recursive: true, force: true });
-  else log(`what is left lies in ${dir}; the last words of the service:\n${service.said()}`);
+  else log(`what is left lies in ${dir}, what each process said in ${logs.dir}\n${await logs.about(violations)}`);
   return { kills: rounds, counts: Object.fromEntries(happened.counts), states, violations: [...new Set(violations)] };
 }
 
@@ -100,7 +102,11 @@ function askOf(service: Service): Ask {
         headers: { accept: 'application/json', ...(data === undefined ? {} : { 'content-type': type }) },
         ...(data === undefined ? {} : { body: data }),
       });
-      const answer: Answer = { status: response.status, bytes: Buffer.from(await response.arrayBuffer()) };
+      const answer: Answer = {
+        status: response.status,
+        bytes: Buffer.from(await response.arrayBuffer()),
+        callId: response.headers.get('x-openstack-request-id') ?? 'no id',
+      };
       return answer;
     } catch (error) {
       if (error instanceof Error && error.name === 'TimeoutError') throw error;
