@@ -1,92 +1,28 @@
 /** The description of the API: a valid document, and a true one. */
 import { createHash } from 'node:crypto';
 import { Validator } from '@seriousme/openapi-schema-validator';
-import type { ValidateFunction } from 'ajv/dist/2020.js';
-import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import type { OpenApiDocument } from '../src/api/openapi/document.ts';
 import type { Answer, ApiWorld, Call } from './api-world.ts';
 import { makeApiWorld, withCache } from './api-world.ts';
+import type { DescribedApi } from './described-api.ts';
+import { describedApi } from './described-api.ts';
 
 let world: ApiWorld;
-let document: OpenApiDocument;
-let ajv: Ajv2020;
+let api: DescribedApi;
 const called = new Set<string>();
 
 beforeAll(async () => {
   world = await makeApiWorld({ prepare: withCache });
-  document = (await world.call('GET /openapi.json')).json as unknown as OpenApiDocument;
-  ajv = new Ajv2020({ strict: false, validateFormats: false, allErrors: true });
-  ajv.addSchema({ $id: 'document', components: document.components });
+  api = await describedApi(world);
 });
 afterAll(() => world.remove());
-
-/** Every `GET /v2/images/{imageId}` of the document. */
-function describedOperations(): readonly string[] {
-  return Object.entries(document.paths).flatMap(([path, methods]) =>
-    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
-  );
-}
-
-/** The operation of the document that a call is, the most literal one. */
-function operationOf(line: string): string {
-  const [method = '', url = ''] = line.split(' ');
-  const path = url.split('?')[0] ?? '';
-  const fitting = describedOperations().filter((operation) => {
-    const [itsMethod, template = ''] = operation.split(' ');
-    const parts = template.split(/\{\w+\}/).map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`));
-    return itsMethod === method && new RegExp(`^${parts.join('[^/]+')}$`).test(path);
-  });
-  fitting.sort((a, b) => a.split('{').length - b.split('{').length);
-  const [operation] = fitting;
-  if (operation === undefined) throw new Error(`nothing in the document describes ${line}`);
-  return operation;
-}
-
-interface Media {
-  readonly schema?: object;
-}
-type Described = { readonly content?: Readonly<Record<string, Media>>; readonly $ref?: string };
-
-/** What the document says of that answer to that operation. */
-function describedAnswer(operation: string, status: number): Described {
-  const [method = '', path = ''] = operation.split(' ');
-  const responses = document.paths[path]?.[method.toLowerCase()]?.responses as Record<string, Described> | undefined;
-  const response = responses?.[status];
-  expect(response, `${operation} answered ${status}, which is not described`).toBeDefined();
-  const name = response?.$ref?.split('/').at(-1);
-  const shared = (document.components as unknown as { responses: Record<string, Described> }).responses;
-  return (name === undefined ? response : shared[name]) ?? {};
-}
-
-const validators = new Map<string, ValidateFunction>();
-
-function validatorOf(schema: object): ValidateFunction {
-  const text = JSON.stringify(schema).replaceAll('"#/components/', '"document#/components/');
-  const known = validators.get(text) ?? ajv.compile(JSON.parse(text) as object);
-  validators.set(text, known);
-  return known;
-}
 
 /** Calls, holds the answer against the document, and gives it. */
 async function call(line: string, expected: number, more: Call = {}): Promise<Answer> {
   const headers = { accept: 'application/json', ...more.headers };
   const answer = await world.call(line, { ...more, headers });
-  const operation = operationOf(line);
-  expect(answer.status, `${line}: ${answer.text}`).toBe(expected);
-  if (expected < 400) called.add(operation);
-  const { content = {} } = describedAnswer(operation, answer.status);
-  const type = answer.headers.get('content-type')?.split(';')[0];
-  if (type === undefined) {
-    expect(answer.text, line).toBe('');
-    return answer;
-  }
-  expect(Object.keys(content), `${line} answered ${type}`).toContain(type);
-  const schema = content[type]?.schema;
-  if (type === 'application/json' && schema !== undefined) {
-    const validate = validatorOf(schema);
-    expect(validate(answer.json), `${line}: ${JSON.stringify(validate.errors)}\n${answer.text}`).toBe(true);
-  }
+  if (expected < 400) called.add(api.operationOf(line));
+  expect(api.faultOf(line, answer)).toBeUndefined();
   return answer;
 }
 
@@ -107,13 +43,13 @@ async function taskOf(imageId: string): Promise<string> {
 }
 
 test('the document is valid', async () => {
-  expect(await new Validator().validate(JSON.parse(JSON.stringify(document)) as Record<string, unknown>)).toEqual({
+  expect(await new Validator().validate(JSON.parse(JSON.stringify(api.document)) as Record<string, unknown>)).toEqual({
     valid: true,
   });
 });
 
 test('every operation has an id of its own, a summary, a described answer, and says whether a token is asked for', () => {
-  const operations = Object.values(document.paths).flatMap((methods) => Object.values(methods));
+  const operations = Object.values(api.document.paths).flatMap((methods) => Object.values(methods));
   const ids = operations.map(({ operationId }) => operationId);
   expect(new Set(ids).size).toBe(ids.length);
   for (const { operationId, summary, responses, security } of operations) {
@@ -133,7 +69,7 @@ describe('answers are as described', () => {
     await call('HEAD /healthcheck', 204, { headers: { accept: '*/*' } });
     await call('GET /metrics', 200, { headers: { accept: '*/*' } });
     for (const what of ['import', 'usage', 'stores', 'stores/detail']) await call(`GET /v2/info/${what}`, 200);
-    for (const operation of describedOperations().filter((each) => each.startsWith('GET /v2/schemas/'))) {
+    for (const operation of api.operations.filter((each) => each.startsWith('GET /v2/schemas/'))) {
       await call(operation, 200);
     }
   });
@@ -272,7 +208,7 @@ const ELSEWHERE: ReadonlySet<string> = new Set([
 ]);
 
 test('every operation was called', () => {
-  expect(describedOperations().filter((operation) => !called.has(operation) && !ELSEWHERE.has(operation))).toEqual([]);
+  expect(api.operations.filter((operation) => !called.has(operation) && !ELSEWHERE.has(operation))).toEqual([]);
 });
 
 test('the page for people needs nothing but itself', async () => {
@@ -281,7 +217,7 @@ test('the page for people needs nothing but itself', async () => {
   const digest = createHash('sha256').update(style).digest('base64');
   expect(headers.get('content-security-policy')).toContain(`default-src 'none'; style-src 'sha256-${digest}';`);
   expect(text).not.toMatch(/<script|<link|<img|https?:\/\//);
-  for (const operation of Object.values(document.paths).flatMap((methods) => Object.values(methods))) {
+  for (const operation of Object.values(api.document.paths).flatMap((methods) => Object.values(methods))) {
     expect(text).toContain(`id="${operation.operationId}"`);
   }
   const anchors = [...text.matchAll(/href="#([^"]+)"/g)].map(([, anchor]) => anchor ?? '');
