@@ -66,7 +66,7 @@ function storedSoFar({ filled_stores, failed_stores, store_failures = [] }: Stor
 }
 
 /** The job is somebody else's. */
-export function isLost(error: unknown): boolean {
+function isLost(error: unknown): boolean {
   return error instanceof FlowError && error.code === 'fenced';
 }
 
@@ -76,7 +76,7 @@ function isLastHope({ filled_stores, stores }: FillingInput, storeId: string): b
 }
 
 /** A store that fails may not let itself be emptied either; what is left there is removed at a later start. */
-export async function tryToEmpty({ warn }: StepContext, empty: () => Promise<void>): Promise<void> {
+async function tryToEmpty({ warn }: StepContext, empty: () => Promise<void>): Promise<void> {
   await empty().catch((error: unknown) => warn(`It may have left something there: ${describeFailure(error).message}`));
 }
 
@@ -89,6 +89,7 @@ export function storeOf({ stores }: Pick<ImportParts, 'stores'>, storeId: string
 
 /** A file that goes into a store. */
 export interface FileForStore {
+  readonly storeId: string;
   readonly imageId: string;
   readonly path: string;
   readonly sizeBytes: number;
@@ -96,15 +97,29 @@ export interface FileForStore {
   readonly attemptBase: number;
 }
 
-/** Puts the file there under a name of this attempt, and gives its location. */
-export async function putFile(
-  store: ImageStore,
-  { imageId, path, sizeBytes, attemptBase }: FileForStore,
-  { epoch, signal, report }: StepContext,
-): Promise<string> {
-  const onBytes = inPhase(`store ${store.id}`, report);
+/**
+ * Puts the file there under a name of this attempt, and gives its location. Whoever has lost the job meanwhile takes back
+ * what it has just stored: who has the job now may have looked for such things already. Who takes it over later will look.
+ */
+export async function putFile<T>(parts: ImportParts<T>, file: FileForStore, context: StepContext): Promise<string> {
+  const { storeId, imageId, path, sizeBytes, attemptBase } = file;
+  const { epoch, signal, report } = context;
+  const store = storeOf(parts, storeId);
+  const onBytes = inPhase(`store ${storeId}`, report);
   const owner = { imageId, epoch: attemptBase + epoch };
-  return (await store.put(owner, { path, sizeBytes }, { signal, onBytes })).location;
+  const { location } = await store.put(owner, { path, sizeBytes }, { signal, onBytes });
+  try {
+    await refuseLost(parts);
+  } catch (error) {
+    if (isLost(error)) await tryToEmpty(context, () => store.delete(location));
+    throw error;
+  }
+  return location;
+}
+
+/** Throws `fenced` when the job is somebody else's: every transaction of a flow looks first whose it is. */
+async function refuseLost<T>({ catalog }: ImportParts<T>): Promise<void> {
+  await catalog.transaction(async () => {});
 }
 
 /** What attempts have stored of the image that is neither named by its record nor given up by it and perhaps still read. */

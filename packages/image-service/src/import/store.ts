@@ -7,16 +7,7 @@ import type { FormsState } from './forms.ts';
 import { formFor } from './forms.ts';
 import type { ImportParts, StageOf } from './stage-context.ts';
 import type { ImportInput, Stored } from './state.ts';
-import {
-  fillStep,
-  isLost,
-  putFile,
-  storeOf,
-  strayBlobs,
-  tryToEmpty,
-  withFailed,
-  withoutAwaited,
-} from './store-filling.ts';
+import { fillStep, putFile, storeOf, strayBlobs, withFailed, withoutAwaited } from './store-filling.ts';
 
 /** All that is known when the result goes into a store. */
 export type StoreInput = ImportInput & FormsState & Stored;
@@ -28,33 +19,12 @@ export function storeStep<T>(parts: ImportParts<T>, of: StageOf, storeId: string
     async fill(input: StoreInput, context) {
       await promiseRoom(parts, input, storeId);
       const location = await putInto(parts, storeOf(parts, storeId), { input, context });
-      await noteFilled(parts, of, { imageId: input.image_id, store: storeId, location, context });
+      await noteStore(of, input.image_id, { store: storeId, failed: [] });
       return location;
     },
     empty: (input) => emptyStore(parts, storeId, input.image_id),
     noteFailed: (input) => noteStore(of, input.image_id, { store: storeId, failed: [storeId] }),
   });
-}
-
-interface Filled {
-  readonly imageId: string;
-  readonly store: string;
-  readonly location: string;
-  readonly context: StepContext;
-}
-
-/** Whoever has lost the job takes back what it has just stored: nobody else knows of it. */
-async function noteFilled<T>(
-  parts: ImportParts<T>,
-  of: StageOf,
-  { imageId, store, location, context }: Filled,
-): Promise<void> {
-  try {
-    await noteStore(of, imageId, { store, failed: [] });
-  } catch (error) {
-    if (isLost(error)) await tryToEmpty(context, async () => parts.stores.get(store)?.delete(location));
-    throw error;
-  }
 }
 
 /** Promises the image what this store and those that are filled already take. Throws `over_quota`. */
@@ -73,7 +43,7 @@ async function putInto<T>(parts: ImportParts<T>, store: ImageStore, { input, con
   const { image_id: imageId, attempt_base: attemptBase = 0 } = input;
   const { file_path: path, size: sizeBytes } = formFor(input, store.id);
   await removeStray(parts, store, imageId);
-  const location = await putFile(store, { imageId, path, sizeBytes, attemptBase }, context);
+  const location = await putFile(parts, { storeId: store.id, imageId, path, sizeBytes, attemptBase }, context);
   // An attempt before this one was cut off, perhaps in the middle of the same.
   if (context.epoch > 1 || context.attempt > 1) await store.discardUnfinished(imageId);
   return location;

@@ -37,8 +37,8 @@ async function placeIn<T>(parts: ImportParts<T>, of: StageOf, { input, context, 
   if (earlier !== undefined) return earlier.location;
   await removeStray(parts, store, image.id);
   const { file_path: path, size: sizeBytes } = formIn(input, storeId);
-  const file = { imageId: image.id, path, sizeBytes, attemptBase: input.attempt_base };
-  const location = await putFile(store, file, context);
+  const file = { storeId, imageId: image.id, path, sizeBytes, attemptBase: input.attempt_base };
+  const location = await putFile(parts, file, context);
   await changeImage(parts.catalog.images, image.id, (current) => {
     refuseForeign(current, of.taskId);
     const place = placeOf(current, { store: storeId, location }, formIn(input, storeId));

@@ -21,7 +21,7 @@ export function placeStep<T>(parts: ImportParts<T>, of: StageOf, storeId: string
       const { image_id: imageId, file_path: path, size: sizeBytes, attempt_base: attemptBase } = input;
       const store = storeOf(parts, storeId);
       await removeStray(parts, store, imageId);
-      const location = await putFile(store, { imageId, path, sizeBytes, attemptBase }, context);
+      const location = await putFile(parts, { storeId, imageId, path, sizeBytes, attemptBase }, context);
       return { filled_stores: [...input.filled_stores, { store: storeId, location }] };
     },
     async revert({ image_id: imageId }) {
