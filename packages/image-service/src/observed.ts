@@ -114,6 +114,7 @@ interface FlowSurroundings {
 function observedFlow(flow: Flow, surroundings: FlowSurroundings): Flow {
   const { conclude } = flow;
   return {
+    ...flow,
     steps: flow.steps.map((step) => observedStep(step, surroundings)),
     conclude: async (conclusion, context) => {
       await withTaskContext(surroundings, context.jobId, async () => {

@@ -48,6 +48,7 @@ export function databaseJournal<Tables extends JournalTables>(
     beginStep: (claim, name) => write(claim, {}, (inside) => beginStep(inside, claim, { name, at: now() })),
     finishStep: (claim, output, warnings) =>
       write(claim, { warnings: JSON.stringify(warnings) }, step(claim, finishedStep(output))),
+    restart: (claim) => write(claim, {}, (inside) => unfinishSteps(inside, claim, now())),
     pauseStep: (claim) => write(claim, {}, (inside) => uncountAttempt(inside, claim)),
     fail: (claim, failure, more) => write(claim, ...failedJob(claim, failure, { ...more, at: now() })),
     beginRevert: (claim) => write(claim, {}, (inside) => beginRevert(inside, claim, now())),
@@ -180,6 +181,15 @@ async function updateStep(db: Database, claim: StepClaim, changes: Partial<JobSt
 
 function finishedStep(output: JsonObject): Partial<JobStepRow> {
   return { state: 'finished', output: JSON.stringify(output) };
+}
+
+async function unfinishSteps(db: Database, { jobId }: Claim, at: number): Promise<void> {
+  await db
+    .updateTable('job_steps')
+    .set({ state: 'running', output: null, updated_at: at })
+    .where('job_id', '=', jobId)
+    .where('state', '=', 'finished')
+    .execute();
 }
 
 function revertedStep(failure: Failure | undefined): Partial<JobStepRow> {

@@ -35,6 +35,8 @@ export interface Journal<Transaction> {
   setState(claim: Claim, state: JobState): Promise<void>;
   beginStep(step: StepClaim, name: string): Promise<void>;
   finishStep(step: StepClaim, output: JsonObject, warnings: readonly string[]): Promise<void>;
+  /** From now on no step is finished: all that have begun are executed again. */
+  restart(claim: Claim): Promise<void>;
   /** The step did not fail: it was paused, and this attempt does not count. */
   pauseStep(step: StepClaim): Promise<void>;
   /** Records why the job fails and turns it to `reverting`; `failedPosition` is the step that failed, if one did. */

@@ -44,7 +44,7 @@ export async function runJob(host: RunHost, jobId: string, control: AbortControl
   const factory = host.flows.get(claimed.flow);
   if (factory === undefined) throw new FlowError('unknown_flow', `Job ${jobId} is of the unknown flow ${claimed.flow}`);
   const run = makeRun(host, claimed, factory, control);
-  let job = claimed;
+  let job = await withResults(run, claimed);
   while (job.state === 'queued' || job.state === 'running' || job.state === 'reverting' || job.state === 'concluding') {
     if (job.state === 'queued') await host.journal.setState(run.attempts.claim, 'running');
     else if (job.state === 'concluding') await conclude(run, job);
@@ -68,6 +68,17 @@ async function readAgain(run: Run, jobId: string): Promise<JobRecord> {
   const job = await run.host.journal.get(jobId);
   if (job?.epoch !== run.attempts.claim.epoch) throw new FlowError('fenced', `Job ${jobId} was taken over`);
   return job;
+}
+
+/** The job as it goes on: from its first step when what finished steps have left is not here. */
+async function withResults(run: Run, job: JobRecord): Promise<JobRecord> {
+  const { steps, resultsRemain } = run.flow;
+  if (resultsRemain === undefined || job.state !== 'running') return job;
+  if (!job.steps.some(({ state }) => state === 'finished')) return job;
+  const next = steps.find((_, position) => job.steps[position]?.state !== 'finished');
+  if (next === undefined || next.pivot === true || (await resultsRemain(stateAt(job, Infinity)))) return job;
+  await run.host.journal.restart(run.attempts.claim);
+  return readAgain(run, job.id);
 }
 
 async function forward(run: Run, job: JobRecord): Promise<RunEnd | 'turned'> {

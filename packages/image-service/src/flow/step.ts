@@ -65,6 +65,12 @@ export type Conclusion =
 /** Steps in order, and what to do when all is done or undone. */
 export interface Flow {
   readonly steps: readonly AnyStep[];
+  /**
+   * Is what finished steps have left for later ones, outside of the journal, still there? Asked with the input and all
+   * outputs when a job is taken up in the middle, as perhaps on another machine; if not, all steps are executed again, and
+   * must bear that. The point of no return must not need any of it. Always when absent.
+   */
+  readonly resultsRemain?: (state: JsonObject) => Promise<boolean>;
   /** Run at the very end, again after a crash in it, until it succeeds once: it must be repeatable. */
   readonly conclude?: (conclusion: Conclusion, context: StepContext) => Promise<void>;
 }

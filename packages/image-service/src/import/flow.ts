@@ -5,6 +5,7 @@ import { concludeImport } from './conclude.ts';
 import type { WarnUnset } from './convert.ts';
 import { convertOtherStep, convertStep } from './convert.ts';
 import { inspectStep } from './inspect.ts';
+import { scratchRemains } from './scratch-files.ts';
 import { stageStep } from './stage.ts';
 import type { ImportParts, StageOf } from './stage-context.ts';
 import type { ImportInput, OtherForms } from './state.ts';
@@ -32,6 +33,10 @@ export function importFlow<T>(parts: ImportParts<T>, warnUnset: WarnUnset): Flow
     }
     let stored = made;
     for (const store of input.stores) stored = stored.add(storeStep(parts, of, store));
-    return { steps: stored.add(activateStep(parts, of)).steps, conclude: concludeImport(parts, job.id) };
+    return {
+      steps: stored.add(activateStep(parts, of)).steps,
+      resultsRemain: scratchRemains,
+      conclude: concludeImport(parts, job.id),
+    };
   };
 }

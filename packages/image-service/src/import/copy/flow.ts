@@ -5,6 +5,7 @@ import { storeFailures } from '../activate.ts';
 import { concludeImport, IMPORT_ERROR_PROPERTY, MAX_PROPERTY_LENGTH } from '../conclude.ts';
 import { convertOtherStep } from '../convert.ts';
 import { refuseForeign } from '../image-in-use.ts';
+import { scratchRemains } from '../scratch-files.ts';
 import type { ImportParts, StageOf } from '../stage-context.ts';
 import { stageName } from '../stage-context.ts';
 import { verifyOtherStep } from '../verify.ts';
@@ -27,7 +28,11 @@ export function copyFlow<T>(parts: ImportParts<T>): FlowFactory {
       made = made.add(convertOtherStep(parts, of, form)).add(verifyOtherStep(parts, of, form));
     }
     for (const store of input.stores) made = made.add(placeStep(parts, of, store));
-    return { steps: made.add(finishStep(parts, of)).steps, conclude: concludeImport(parts, job.id) };
+    return {
+      steps: made.add(finishStep(parts, of)).steps,
+      resultsRemain: scratchRemains,
+      conclude: concludeImport(parts, job.id),
+    };
   };
 }
 

@@ -5,6 +5,7 @@ import { IMPORT_TASK_PROPERTY } from '../../catalog/image.ts';
 import { failTask } from '../conclude.ts';
 import { convertStep } from '../convert.ts';
 import { inspectStep } from '../inspect.ts';
+import { scratchRemains } from '../scratch-files.ts';
 import type { ImportParts, StageOf } from '../stage-context.ts';
 import { verifyStep } from '../verify.ts';
 import { fetchStep } from './fetch.ts';
@@ -33,6 +34,7 @@ export function conversionFlow<T>(parts: ImportParts<T>): FlowFactory {
     for (const store of input.stores) stored = stored.add(placeStep(parts, of, store));
     return {
       steps: stored.add(switchStep(parts, of)).steps,
+      resultsRemain: scratchRemains,
       conclude: (conclusion) => concludeConversion(parts, job.id, conclusion),
     };
   };
