@@ -40,6 +40,7 @@ export async function describedApi(world: ApiWorld): Promise<DescribedApi> {
       const described = describedAnswer(document, operationOf(line), answer.status);
       if (described === undefined) return `${line} answered ${answer.status}, which is not described: ${answer.text}`;
       const type = answer.headers.get('content-type')?.split(';')[0];
+      if (line.startsWith('HEAD ')) return undefined;
       if (type === undefined) return answer.text === '' ? undefined : `${line} answered with a body of no type`;
       const media = described.content?.[type];
       if (media === undefined) return `${line} answered ${answer.status} with ${type}, which is not described`;

@@ -4,6 +4,7 @@ import type { Caller } from '../auth/caller.ts';
 import type { ApiParts } from './api-parts.ts';
 import { callHeaders } from './call-headers.ts';
 import { callId } from './call-id.ts';
+import { answerClientErrors } from './client-error.ts';
 import { convertRoute } from './convert.ts';
 import { watchCalls } from './calls.ts';
 import { figuresRoute } from './figures.ts';
@@ -62,6 +63,7 @@ export function apiServer(parts: ApiParts): FastifyInstance {
     genReqId: (request) => callId(request.headers['x-openstack-request-id']),
     forceCloseConnections: 'idle',
   });
+  answerClientErrors(app.server);
   // Open routes have no caller, and ask for none.
   app.decorateRequest('caller', null as unknown as Caller);
   watchCalls(app, parts.watch);

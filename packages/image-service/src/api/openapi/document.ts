@@ -118,7 +118,7 @@ function describedOperation(route: ServedRoute): DescribedOperation {
     ...query.map((each) => parameter('query', each)),
     ...headers.map((each) => parameter('header', each)),
   ];
-  const statuses = [...(route.open ? [] : [401]), ...errors].sort((a, b) => a - b);
+  const statuses = [...new Set([...impliedErrors(route), ...errors])].sort((a, b) => a - b);
   return {
     operationId: operationId(route),
     summary: route.summary,
@@ -131,10 +131,20 @@ function describedOperation(route: ServedRoute): DescribedOperation {
     responses: {
       ...Object.fromEntries(Object.entries(answers).map(([status, answer]) => [status, response(answer)])),
       ...Object.fromEntries(statuses.map((status) => [status, { $ref: `#/components/responses/${status}` }])),
-      ...(Object.keys(answers).length + statuses.length === 0 ? { default: { description: 'The answer' } } : {}),
+      ...(Object.keys(answers).length === 0 ? { default: { description: 'The answer' } } : {}),
     },
     security: route.open ? [] : [{ token: [] }],
   };
+}
+
+/** Errors that go without saying. */
+function impliedErrors({ method, url, open }: ServedRoute): readonly number[] {
+  return [
+    ...(open ? [] : [401]),
+    ...(['GET', 'HEAD'].includes(method) ? [] : [400, 413, 415]),
+    ...(url.includes(':') ? [414] : []),
+    431,
+  ];
 }
 
 const PATH_PARTS: Readonly<Record<string, string>> = {
@@ -190,7 +200,15 @@ const REQUEST_ID_HEADER = {
 
 /** Every error that any operation names. */
 function errorResponses(): Readonly<Record<string, DescribedResponse>> {
-  const statuses = new Set([401, ...Object.values(OPERATIONS).flatMap(({ errors = [] }) => errors)]);
+  const statuses = new Set([
+    400,
+    401,
+    413,
+    414,
+    415,
+    431,
+    ...Object.values(OPERATIONS).flatMap(({ errors = [] }) => errors),
+  ]);
   const content = { ...contentOf(['application/json'], ref('error')), 'text/html': {} };
   return Object.fromEntries(
     [...statuses].map((status) => [status, { description: errorMeaning(status), headers: REQUEST_ID, content }]),
@@ -212,7 +230,9 @@ const ERROR_MEANINGS: Readonly<Record<number, string>> = {
   409: 'The state of the thing, or another thing, is in the way',
   410: 'The image was deleted in between',
   413: 'Too large, or too many',
+  414: 'A part of the address is too long',
   415: 'Not of a media type that is understood here',
   416: 'The range lies outside of the data',
+  431: 'Address and headers are too long together',
   503: 'It cannot be done now',
 };

@@ -53,7 +53,7 @@ export interface Operation {
   readonly body?: Body;
   /** By status. */
   readonly answers: Readonly<Record<number, Answer>>;
-  /** Statuses of errors; 401 goes without saying. */
+  /** Statuses of errors, beside those that go without saying: see `impliedErrors`. */
   readonly errors?: readonly number[];
 }
 
