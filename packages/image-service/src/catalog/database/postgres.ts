@@ -37,6 +37,8 @@ export function postgresDialect(address: PostgresAddress, onFault: (message: str
     pool: async () => {
       const pool = new pg.Pool({ ...postgresConnection(address), max: address.maxConnections });
       pool.on('error', (error) => onFault(`a connection to the database was lost: ${error.message}`));
+      // In use, but between two statements: the next one meets the fault. Nobody else listens, and that would end the process.
+      pool.on('connect', (client) => client.on('error', () => {}));
       return pool;
     },
   });
