@@ -1,11 +1,13 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { recoverImages } from '../src/import/recovery.ts';
+import type { WholeService } from '../src/main.ts';
 import { openWholeService } from '../src/main.ts';
 import type { ApiWorld } from './api-world.ts';
 import { makeApiWorld } from './api-world.ts';
+import type { World } from './world.ts';
 import { makeWorld } from './world.ts';
 
 const OCTETS = { 'content-type': 'application/octet-stream' };
@@ -47,16 +49,58 @@ test('data that had arrived for an image that was deleted meanwhile is removed a
   expect((await world.files()).filter((path) => path.includes(id))).toEqual([]);
 });
 
-test('half-written data of an upload that was cut off is removed also while other processes are at work', async () => {
-  const other = await makeWorld();
-  const { parts, service } = await openWholeService({ configFiles: [other.configFile], environment: {} });
+describe('while other processes are at work', () => {
+  const SCOPE = { node: 'here', company: 'beside others', staging: 'shared', now: Date.now } as const;
   const id = '11111111-1111-4111-8111-111111111111';
-  const queued = await parts.catalog.images.insert({ id, diskFormat: 'raw', containerFormat: 'bare' });
-  await parts.catalog.images.save(queued, { status: 'saving' });
-  await writeFile(other.storePath('b', `.${parts.catalog.instanceId}.${id}.2`), 'half');
-  await recoverImages(parts, { node: 'here', company: 'beside others', staging: 'shared', now: Date.now });
-  expect((await parts.catalog.images.get(id)).status).toBe('queued');
-  expect(await other.files()).toEqual([]);
-  await service.close();
-  await other.remove();
+  let other: World;
+  let whole: WholeService;
+
+  beforeAll(async () => {
+    other = await makeWorld();
+    whole = await openWholeService({ configFiles: [other.configFile], environment: {} });
+    await whole.parts.catalog.images.insert({ id, diskFormat: 'raw', containerFormat: 'bare' });
+  });
+  afterAll(async () => {
+    await whole.service.close();
+    await other.remove();
+  });
+
+  test('half-written data of an upload that was cut off is removed', async () => {
+    const { parts } = whole;
+    await parts.catalog.images.save(await parts.catalog.images.get(id), { status: 'saving' });
+    await writeFile(other.storePath('b', `.${parts.catalog.instanceId}.${id}.2`), 'half');
+    await recoverImages(parts, SCOPE);
+    expect((await parts.catalog.images.get(id)).status).toBe('queued');
+    expect(await other.files()).toEqual([]);
+  });
+
+  test('an upload that begins just then is left alone', async () => {
+    const { images, incomingHolds } = whole.parts.catalog;
+    const begin = once(async () => {
+      await incomingHolds.keep({ id: 'hold', imageId: id, node: 'there', expiresAt: Date.now() + 60_000 });
+      await images.save(await images.get(id), { status: 'saving' });
+    });
+    const holds = { ...incomingHolds, list: () => incomingHolds.list().finally(begin) };
+    await recoverImages({ ...whole.parts, catalog: { ...whole.parts.catalog, incomingHolds: holds } }, SCOPE);
+    expect((await images.get(id)).status).toBe('saving');
+  });
+
+  test('an upload that ends just then keeps its data', async () => {
+    const { images, incomingHolds } = whole.parts.catalog;
+    await writeFile(other.storePath('b', `${id}.3`), 'whole');
+    const end = once(async () => {
+      const locations = [{ store: 'b', location: `${id}.3` }];
+      await images.save(await images.get(id), { status: 'active', size: 5, locations });
+      await incomingHolds.release('hold');
+    });
+    const list: typeof images.list = (query) => images.list(query).finally(query.status === 'saving' ? end : () => {});
+    await recoverImages({ ...whole.parts, catalog: { ...whole.parts.catalog, images: { ...images, list } } }, SCOPE);
+    expect(await other.files()).toEqual([`store-b/${id}.3`]);
+  });
 });
+
+/** Does the work the first time, and nothing after that. */
+function once(work: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined;
+  return () => (done ??= work());
+}

@@ -30,17 +30,21 @@ export interface RecoveryScope {
  * data that was staged whole stays, what deleted images have left goes. Alone: before anybody can send data again.
  */
 export async function recoverImages(parts: DataParts, scope: RecoveryScope): Promise<void> {
+  const saving = await allOf(parts, 'saving');
+  const uploading = await allOf(parts, 'uploading');
+  // Who sends says so before the image does: of each of these images it is known, if somebody sends.
   const held = await heldElsewhere(parts, scope);
-  const saving = (await allOf(parts, 'saving')).filter(({ id }) => !held.coming.has(id));
   for (const image of saving) {
+    if (held.coming.has(image.id) || !(await isUnchanged(parts, image))) continue;
     // What has come whole and is being converted goes on.
     if (IMPORT_TASK_PROPERTY in image.properties) continue;
     await removeUnnamedBlobs(parts, image);
     await queueAgain(parts, image.id, { from: 'saving', why: INTERRUPTED });
   }
-  for (const image of await allOf(parts, 'uploading')) {
+  for (const image of uploading) {
     if (held.coming.has(image.id) || held.elsewhere.has(image.id)) continue;
     const whole = await stat(await stagedPath(parts.uploads, image.id)).catch(() => undefined);
+    if (!(await isUnchanged(parts, image))) continue;
     if (whole === undefined) {
       await queueAgain(parts, image.id, { from: 'uploading', why: INTERRUPTED });
     } else {
@@ -59,6 +63,11 @@ export async function recoverImages(parts: DataParts, scope: RecoveryScope): Pro
     await removeUnnamedBlobs(parts, image);
     await queueAgain(parts, image.id, { from: 'saving', why: INTERRUPTED });
   }
+}
+
+/** False when the image got on since it was read: whoever sent to it then was alive. */
+async function isUnchanged({ catalog }: DataParts, { id, revision }: ImageRecord): Promise<boolean> {
+  return (await catalog.images.get(id)).revision === revision;
 }
 
 interface HeldImages {
