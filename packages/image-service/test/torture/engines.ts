@@ -1,46 +1,48 @@
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { PostgresServer } from '../../../../fixtures/postgres.ts';
 import { startPostgres } from '../../../../fixtures/postgres.ts';
 import type { Chance } from './chance.ts';
 import type { StateOptions } from './installation.ts';
-import type { ServiceProcess } from './server-process.ts';
-import { startService } from './server-process.ts';
+import type { Door, ProcessParts, Processes } from './processes.ts';
+import { runProcesses } from './processes.ts';
 
 /** A service whose processes are started anew whenever they were killed. */
-export interface Service {
+export interface Service extends Omit<Processes, 'door'> {
   /** Where it can be asked; waits while it is starting. */
-  url(): Promise<string>;
-  /** Kills one of its processes and starts another; says which. */
-  killOne(chance: Chance): Promise<string>;
-  /** Ends it in order; gives the exit codes. */
-  stop(): Promise<readonly (number | null)[]>;
-}
-
-/** Files of a service. */
-export interface ServiceFiles {
-  readonly configFile: string;
-  /** Gives the file for what one more process says. */
-  readonly newLog: (role: string) => string;
+  door(): Promise<Door>;
+  /** Was its database killed since then, or had not come back long ago? Milliseconds since 1970. */
+  wasAway(since: number): boolean;
 }
 
 /** What keeps the state of a service. */
 export interface Engine {
   /** Makes what keeps the state; gives the options that name it. */
   prepare(dir: string): Promise<StateOptions>;
-  service(files: ServiceFiles): Service;
+  service(files: Pick<ProcessParts, 'configFile' | 'newLog' | 'program'>): Service;
   remove(): Promise<void>;
 }
+
+const API: readonly string[] = ['serve', '--port', '0'];
+const WORKER: readonly string[] = ['worker'];
 
 /** Everything in one process, the state in a file. */
 export const sqliteEngine: Engine = {
   prepare: async (dir) => ({
     diskmorph: { state_database: `sqlite:${join(dir, 'state', 'state.db')}`, free_space_margin: '0' },
   }),
-  service: (files) => processes(files, [API]),
+  service: (files) => ({ ...runProcesses({ ...files, roles: [API], mayFail: () => false }), wasAway: () => false }),
   remove: async () => {},
 };
 
-/** The state in PostgreSQL, two processes that serve and two that only work; PostgreSQL itself is not killed. */
+/** How often in a hundred times it is PostgreSQL that is killed. */
+const DATABASE_SHARE = 12;
+/** For how long it stays away, at most. */
+const LONGEST_ABSENCE_MS = 4000;
+/** When it is there again, connections that broke meanwhile may still be found. */
+const AFTERMATH_MS = 3000;
+
+/** The state in PostgreSQL, which is killed too; two processes that serve and two that only work. */
 export function postgresEngine(): Engine {
   let server: PostgresServer | undefined;
   return {
@@ -48,56 +50,39 @@ export function postgresEngine(): Engine {
       server = await startPostgres();
       return { database: { connection: await server.database() }, diskmorph: { free_space_margin: '0' } };
     },
-    service: (files) => processes(files, [API, [...API, '--no-worker'], WORKER, WORKER]),
+    service(files) {
+      const database = mortalDatabase(() => server);
+      const roles = [API, [...API, '--no-worker'], WORKER, WORKER];
+      const processes = runProcesses({ ...files, roles, mayFail: database.wasAway });
+      const killOne = (chance: Chance): Promise<string> =>
+        chance.percent(DATABASE_SHARE) ? database.kill(chance) : processes.killOne(chance);
+      return { ...processes, killOne, wasAway: database.wasAway };
+    },
     remove: async () => server?.stop(),
   };
 }
 
-const API: readonly string[] = ['serve', '--port', '0'];
-const WORKER: readonly string[] = ['worker'];
-
-interface RunningProcess {
-  readonly role: readonly string[];
-  process: ServiceProcess;
-  /** Settles with its URL, or with that of the one which takes its place. */
-  url: Promise<string>;
+interface MortalDatabase {
+  /** Ends it as a power cut or an impatient administrator would; it comes back after a while. Says how. */
+  kill(chance: Chance): Promise<string>;
+  wasAway(since: number): boolean;
 }
 
-/** Processes of these roles, each of which is started anew when it was killed. */
-function processes(files: ServiceFiles, roles: readonly (readonly string[])[]): Service {
-  const start = (role: readonly string[]): ServiceProcess =>
-    startService(files.configFile, role, files.newLog(role.filter((word) => /[a-z]/.test(word)).join('')));
-  const running = roles.map((role): RunningProcess => {
-    const process = start(role);
-    return { role, process, url: process.serving };
-  });
-  const apis = running.filter(({ role }) => role[0] === 'serve');
-  let asked = 0;
+function mortalDatabase(find: () => PostgresServer | undefined): MortalDatabase {
+  let backAt = 0;
   return {
-    async url() {
-      const api = apis[asked++ % apis.length];
-      if (api === undefined) throw new Error('assertion failed: something serves');
-      for (;;) {
-        const { url } = api;
-        try {
-          return await url;
-        } catch (error) {
-          // Killed while it was starting: another one has taken its place.
-          if (url === api.url) throw error;
-        }
-      }
+    async kill(chance) {
+      const server = find();
+      if (server === undefined) throw new Error('assertion failed: the database was prepared');
+      const how = chance.pick(['at once', 'by force'] as const);
+      const awayMs = chance.number(LONGEST_ABSENCE_MS);
+      backAt = Number.POSITIVE_INFINITY;
+      await server.halt(how);
+      await delay(awayMs);
+      await server.begin();
+      backAt = Date.now();
+      return `PostgreSQL, ${how}, away for ${awayMs} ms`;
     },
-    async killOne(chance) {
-      const dying = chance.pick(running);
-      // Whoever asks from now on waits for the next one, which starts when this one is dead.
-      const next = Promise.withResolvers<string>();
-      next.promise.catch(() => {});
-      dying.url = next.promise;
-      await dying.process.kill();
-      dying.process = start(dying.role);
-      dying.process.serving.then(next.resolve, next.reject);
-      return dying.role.join(' ');
-    },
-    stop: () => Promise.all(running.map(({ process }) => process.stop())),
+    wasAway: (since) => since < backAt + AFTERMATH_MS,
   };
 }

@@ -4,6 +4,9 @@ import { join } from 'node:path';
 /** The stores of an installation. */
 export const STORES: readonly string[] = ['a', 'b'];
 
+/** What imports are converted to. */
+export const IMPORTED_AS = 'qcow2';
+
 /** A service's directories and configuration file. */
 export interface Installation {
   readonly dir: string;
@@ -21,12 +24,12 @@ export type StateOptions = Readonly<Record<string, Readonly<Record<string, strin
 /** Makes an installation in `dir`. */
 export async function makeInstallation(
   dir: string,
-  { samplePort, state }: { readonly samplePort: number; readonly state: StateOptions },
+  parts: { readonly samplePort: number; readonly state: StateOptions; readonly uploads?: 'are converted' },
 ): Promise<Installation> {
   const places = ['work', 'staging', 'state', ...STORES.map((store) => `store-${store}`)];
   for (const place of places) await mkdir(join(dir, place), { recursive: true });
   const configFile = join(dir, 'diskmorph.conf');
-  await writeFile(configFile, configuration(dir, samplePort, state));
+  await writeFile(configFile, configuration(dir, parts));
   const below = async (place: string): Promise<readonly string[]> =>
     (await readdir(join(dir, place), { recursive: true })).map((name) => `${place}/${name}`);
   return {
@@ -38,7 +41,7 @@ export async function makeInstallation(
   };
 }
 
-function configuration(dir: string, samplePort: number, state: StateOptions): string {
+function configuration(dir: string, { samplePort, state, uploads }: Parameters<typeof makeInstallation>[1]): string {
   const sections: StateOptions = {
     DEFAULT: { enabled_backends: STORES.map((store) => `${store}:file`).join(', ') },
     glance_store: { default_backend: 'a' },
@@ -46,8 +49,8 @@ function configuration(dir: string, samplePort: number, state: StateOptions): st
     os_glance_tasks_store: { filesystem_store_datadir: `${dir}/work` },
     os_glance_staging_store: { filesystem_store_datadir: `${dir}/staging` },
     image_import_opts: { image_import_plugins: '[image_conversion]' },
-    image_conversion: { output_format: 'qcow2' },
-    taskflow_executor: { conversion_format: 'qcow2' },
+    image_conversion: { output_format: IMPORTED_AS, convert_uploads: String(uploads === 'are converted') },
+    taskflow_executor: { conversion_format: IMPORTED_AS },
     import_filtering_opts: { allowed_import_ports: String(samplePort), allowed_import_addresses: '127.0.0.1' },
     ...state,
   };

@@ -1,5 +1,6 @@
 /** Kills a service hundreds of times while clients use it: `npm run torture -- --rounds 300 --engine sqlite --seed 7`. */
 import { parseArgs } from 'node:util';
+import { checkOutProgram } from './earlier-program.ts';
 import type { Engine } from './engines.ts';
 import { postgresEngine, sqliteEngine } from './engines.ts';
 import { torture } from './torture.ts';
@@ -12,18 +13,28 @@ const { values } = parseArgs({
     engine: { type: 'string', default: 'sqlite' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     clients: { type: 'string', default: '4' },
+    /** A git revision: the service is upgraded from its program to this one meanwhile. */
+    'upgrade-from': { type: 'string' },
   },
 });
 const engine = ENGINES[values.engine];
 if (engine === undefined) throw new Error(`--engine: ${Object.keys(ENGINES).join(' or ')}`);
 const log = (line: string): void => void process.stdout.write(`${line}\n`);
-log(`seed ${values.seed}, engine ${values.engine}`);
-const report = await torture({
-  seed: Number(values.seed),
-  rounds: Number(values.rounds),
-  clients: Number(values.clients),
-  engine,
-  log,
-});
-log(JSON.stringify(report, undefined, 2));
-process.exitCode = report.violations.length === 0 ? 0 : 1;
+const revision = values['upgrade-from'];
+const earlier = revision === undefined ? undefined : await checkOutProgram(revision);
+const upgrade = revision === undefined ? '' : `, upgraded from ${revision}`;
+log(`seed ${values.seed}, engine ${values.engine}${upgrade}`);
+try {
+  const report = await torture({
+    seed: Number(values.seed),
+    rounds: Number(values.rounds),
+    clients: Number(values.clients),
+    engine,
+    ...(earlier === undefined ? {} : { earlier: earlier.program }),
+    log,
+  });
+  log(JSON.stringify(report, undefined, 2));
+  process.exitCode = report.violations.length === 0 ? 0 : 1;
+} finally {
+  await earlier?.remove();
+}

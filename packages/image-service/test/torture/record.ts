@@ -9,7 +9,11 @@ export interface ImageStory {
   way: 'upload' | 'stage' | 'import' | undefined;
   /** The service said that the last of these was done, or begun. */
   promised: boolean;
-  /** Somebody asked for the end of its import. */
+  /** Values of `disk_format` that it may end with. */
+  readonly formats: Set<string>;
+  /** Tasks that the service said it had begun, and the stores that they were to fill. */
+  readonly tasks: Map<string, readonly string[]>;
+  /** Somebody asked for the end of its tasks. */
   cancelled: boolean;
   deletion: 'none' | 'asked' | 'promised';
   readonly events: string[];
@@ -28,9 +32,28 @@ export function newRecord(): Record {
   return { stories: new Map(), violations: [], counts: new Map() };
 }
 
+/** The story of an image that was just made. */
+export function newStory(id: string): ImageStory {
+  return {
+    id,
+    sample: undefined,
+    way: undefined,
+    promised: false,
+    formats: new Set(),
+    tasks: new Map(),
+    cancelled: false,
+    deletion: 'none',
+    events: [],
+  };
+}
+
 /** Notes something that happened to an image. */
 export function note(record: Record, story: ImageStory, event: string): void {
   story.events.push(event);
-  const [what = event] = event.split(' ');
-  record.counts.set(what, (record.counts.get(what) ?? 0) + 1);
+  count(record, event.split(' ')[0] ?? event);
+}
+
+/** Counts something that happened. */
+export function count({ counts }: Record, what: string): void {
+  counts.set(what, (counts.get(what) ?? 0) + 1);
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -17,6 +17,15 @@ export interface Sample {
   readonly sha512: string;
   /** Of the guest's disk. */
   readonly guestSha512: string;
+  readonly forms: readonly SampleForm[];
+}
+
+/** The disk as it can be asked for. */
+export interface SampleForm {
+  /** The query of the download. */
+  readonly query: string;
+  /** Of what comes then: made from a raw file, and from a qcow2 one. */
+  readonly sha512: readonly string[];
 }
 
 /** The samples, and a server that gives them away under their names. */
@@ -31,6 +40,12 @@ const MIB = 2 ** 20;
 /** Sizes of the disks: imports of the largest last long enough to be killed anywhere. */
 const DISK_SIZES: readonly number[] = [64 * 1024, MIB, 3 * MIB, 12 * MIB];
 
+/** Always made anew, whatever is stored: what is in that format already would be given as it is. */
+const MADE_FORMS: readonly { readonly format: string; readonly options: Readonly<Record<string, string>> }[] = [
+  { format: 'qcow2', options: { cluster_size: '128k' } },
+  { format: 'vhdx', options: { block_size: '1M' } },
+];
+
 /** Makes the samples in `dir`: disks with data and holes, raw and as qcow2. */
 export async function openShelf(dir: string, chance: Chance): Promise<SampleShelf> {
   const samples: Sample[] = [];
@@ -42,8 +57,10 @@ export async function openShelf(dir: string, chance: Chance): Promise<SampleShel
     await writeFile(raw, disk);
     await convertFile({ source: { path: raw, format: 'raw' }, target: { path, format: 'qcow2', options: {} } });
     const packed = await readFile(path);
-    samples.push({ name: `${index}.raw`, diskFormat: 'raw', bytes: disk, sha512: guestSha512, guestSha512 });
-    samples.push({ name: `${index}.qcow2`, diskFormat: 'qcow2', bytes: packed, sha512: sha512(packed), guestSha512 });
+    const forms = [{ query: 'format=raw', sha512: [guestSha512] }, ...(await madeForms({ raw, qcow2: path }))];
+    const same = { guestSha512, forms };
+    samples.push({ name: `${index}.raw`, diskFormat: 'raw', bytes: disk, sha512: guestSha512, ...same });
+    samples.push({ name: `${index}.qcow2`, diskFormat: 'qcow2', bytes: packed, sha512: sha512(packed), ...same });
   }
   const web = await serveSamples(samples);
   const { port } = web.address() as AddressInfo;
@@ -53,6 +70,22 @@ export async function openShelf(dir: string, chance: Chance): Promise<SampleShel
     urlOf: ({ name }) => `http://127.0.0.1:${port}/${name}`,
     close: () => web.close(),
   };
+}
+
+async function madeForms(files: Readonly<Record<string, string>>): Promise<readonly SampleForm[]> {
+  const forms: SampleForm[] = [];
+  for (const { format, options } of MADE_FORMS) {
+    const digests: string[] = [];
+    for (const [from, path] of Object.entries(files)) {
+      const made = `${path}.made`;
+      await convertFile({ source: { path, format: from }, target: { path: made, format, options } });
+      digests.push(sha512(await readFile(made)));
+      await rm(made);
+    }
+    const query = new URLSearchParams({ format, ...options }).toString();
+    forms.push({ query, sha512: digests });
+  }
+  return forms;
 }
 
 /** Data, a hole, data: the first sector is no signature of anything. */

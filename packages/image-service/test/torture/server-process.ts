@@ -1,4 +1,3 @@
-import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
@@ -6,55 +5,66 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
-const PROGRAM = join(import.meta.dirname, '../../../cli/bin/diskmorph.js');
+/** The program of this tree. */
+export const PROGRAM: string = join(import.meta.dirname, '../../../cli/bin/diskmorph.js');
+
+/** How to start a process of the service. */
+export interface ServiceStart {
+  readonly configFile: string;
+  /** The words after the program's name. */
+  readonly role: readonly string[];
+  /** That of this tree when absent. */
+  readonly program?: string;
+  /** Gets all that it says. */
+  readonly logFile?: string;
+}
 
 /** A process of the service. */
 export interface ServiceProcess {
-  /** The URL that it serves; rejects when it ends before it serves. */
-  readonly serving: Promise<string>;
+  /** The URL that it serves, '' for one that only works; rejects when it ends before it is ready. */
+  readonly ready: Promise<string>;
+  /** Its exit code, null after a signal. */
+  readonly ended: Promise<number | null>;
   /** Ends it as a power cut would. */
-  kill(): Promise<void>;
+  kill(): Promise<number | null>;
   /** Asks it to end, and waits; gives its exit code. */
   stop(): Promise<number | null>;
+  /** The last lines that it said. */
+  lastWords(): string;
 }
 
 /** Lines that are kept for who asks why it ended. */
 const KEPT_LINES = 20;
+const READY = /serving on (http:\/\/[\d.]+:\d+)|running tasks as diskmorph/;
 
-/** Starts `diskmorph` with these arguments; it serves when it says so. All that it says goes into `logFile`. */
-export function startService(configFile: string, role: readonly string[], logFile?: string): ServiceProcess {
-  const child = spawn(process.execPath, ['--conditions=source', PROGRAM, ...role, '--config-file', configFile], {
+/** Starts `diskmorph`; it is ready when it says so. */
+export function startService({ configFile, role, program = PROGRAM, logFile }: ServiceStart): ServiceProcess {
+  const child = spawn(process.execPath, ['--conditions=source', program, ...role, '--config-file', configFile], {
     env: { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), 'diskmorph-compiled') },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const ended = once(child, 'close');
+  const ended = once(child, 'close').then(() => child.exitCode);
   const log = logFile === undefined ? undefined : createWriteStream(logFile);
   const lines: string[] = [];
-  const { promise: serving, resolve, reject } = Promise.withResolvers<string>();
-  serving.catch(() => {});
+  const { promise: ready, resolve, reject } = Promise.withResolvers<string>();
+  ready.catch(() => {});
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => {
       log?.write(`${line}\n`);
       lines.push(line);
       if (lines.length > KEPT_LINES) lines.shift();
-      const url = /serving on (http:\/\/[\d.]+:\d+)/.exec(line)?.[1];
-      if (url !== undefined) resolve(url);
+      const said = READY.exec(line);
+      if (said !== null) resolve(said[1] ?? '');
     });
   }
+  const lastWords = (): string => lines.join('\n');
   void ended.then(() => {
     log?.end();
-    reject(new Error(`the service ended: ${lines.join('\n')}`));
+    reject(new Error(`the service ended: ${lastWords()}`));
   });
-  return { serving, kill: () => killed(child, ended), stop: () => stopped(child, ended) };
-}
-
-async function killed(child: ChildProcess, ended: Promise<unknown>): Promise<void> {
-  child.kill('SIGKILL');
-  await ended;
-}
-
-async function stopped(child: ChildProcess, ended: Promise<unknown>): Promise<number | null> {
-  child.kill('SIGTERM');
-  await ended;
-  return child.exitCode;
+  const end = (signal: 'SIGKILL' | 'SIGTERM'): Promise<number | null> => {
+    child.kill(signal);
+    return ended;
+  };
+  return { ready, ended, lastWords, kill: () => end('SIGKILL'), stop: () => end('SIGTERM') };
 }
