@@ -47,16 +47,31 @@ export function openFileSourceSync(path: string): ByteSource {
     throw ioError(`Cannot open ${path}`, error);
   }
   try {
-    const size = sourceSize(path, fd);
-    const read: ByteSource['read'] = async (offset, into, signal) => {
-      throwIfAborted(signal);
-      readFully({ fd, path, size }, offset, into);
-    };
-    return { size, ...holesOf(fd, size), read, close: async () => closeSync(fd) };
+    return { ...syncSource(fd, path), close: async () => closeSync(fd) };
   } catch (error) {
     closeSync(fd);
     throw error;
   }
+}
+
+/**
+ * A file or block device that somebody has opened, as a source with synchronous calls; closing it is left to them. `name` is
+ * what errors call it. Throws as `openFileSource`.
+ */
+export function descriptorSource(fd: number, name: string): ByteSource {
+  return { ...syncSource(fd, name), close: async () => {} };
+}
+
+function syncSource(fd: number, path: string): Omit<ByteSource, 'close'> {
+  const size = sourceSize(path, fd);
+  return {
+    size,
+    ...holesOf(fd, size),
+    async read(offset, into, signal) {
+      throwIfAborted(signal);
+      readFully({ fd, path, size }, offset, into);
+    },
+  };
 }
 
 function readFully(file: { fd: number; path: string; size: number }, offset: number, into: Uint8Array): void {

@@ -1,18 +1,21 @@
+import type { FileHandle } from 'node:fs/promises';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { ByteSource, GivenOptions } from '@diskmorph/disk-image';
 import { memorySource } from '@diskmorph/disk-image';
 import { convertFile } from './convert-file.ts';
 import { openFileSource } from './file-source.ts';
-import type { UnwrittenFile, UnwrittenFilePlan } from './unwritten-file.ts';
+import { openUnnamedFile } from './unnamed-file.ts';
+import type { PlannedFile, UnwrittenFile, UnwrittenFileRequest } from './unwritten-file.ts';
 import { openUnwrittenFile } from './unwritten-file.ts';
 
 let directory: string;
 let sourcePath: string;
 let shared: ByteSource;
+const plans: FileHandle[] = [];
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'diskmorph-unwritten-'));
   const raw = join(directory, 'source.raw');
@@ -25,37 +28,47 @@ beforeAll(async () => {
   });
   shared = await openFileSource(sourcePath);
 });
+afterEach(() => Promise.all(plans.splice(0).map((file) => file.close())));
 afterAll(async () => {
   await shared.close();
   await rm(directory, { recursive: true, force: true });
 });
 
-async function opened(
-  format: string,
-  options: GivenOptions = {},
-  more: {
-    readonly plan?: UnwrittenFilePlan;
-    readonly signal?: AbortSignal;
-    readonly source?: ByteSource;
-    readonly sourceFormat?: string;
-    readonly stallMs?: number;
-  } = {},
-): Promise<UnwrittenFile> {
-  return openUnwrittenFile({
-    ...more,
-    source: more.source ?? shared,
-    format: more.sourceFormat ?? 'qcow2',
-    target: { format, options, fileName: `disk.${format}` },
-    directory,
-  });
+interface Opened extends UnwrittenFile {
+  readonly sizeBytes: number;
+  /** The same file by what was planned now. */
+  again(): Promise<Opened>;
 }
 
-async function readAll(file: UnwrittenFile, step: number): Promise<Buffer> {
-  const pieces: Uint8Array[] = [];
-  for (let at = 0; at < file.sizeBytes; at += step) {
-    pieces.push(await file.read(at, Math.min(step, file.sizeBytes - at)));
-  }
-  return Buffer.concat(pieces);
+interface More {
+  readonly signal?: AbortSignal;
+  readonly source?: ByteSource;
+  readonly sourceFormat?: string;
+  readonly room?: UnwrittenFileRequest['room'];
+}
+
+async function opened(format: string, options: GivenOptions = {}, more: More = {}): Promise<Opened> {
+  const files = [await openUnnamedFile(directory, 'tables'), await openUnnamedFile(directory, 'runs')] as const;
+  plans.push(...files);
+  const open = async (planned?: PlannedFile): Promise<Opened> => {
+    const file = await openUnwrittenFile({
+      ...more,
+      source: more.source ?? shared,
+      format: more.sourceFormat ?? 'qcow2',
+      target: { format, options, fileName: `disk.${format}` },
+      tablesFd: files[0].fd,
+      runsFd: files[1].fd,
+      planned,
+    });
+    return { ...file, sizeBytes: file.planned.target.sizeBytes, again: () => open(file.planned) };
+  };
+  return open();
+}
+
+async function readAll({ sizeBytes, read }: Opened, step: number): Promise<Buffer> {
+  const bytes = Buffer.alloc(sizeBytes);
+  for (let at = 0; at < sizeBytes; at += step) await read(at, bytes.subarray(at, at + step));
+  return bytes;
 }
 
 const CASES: readonly (readonly [string, GivenOptions])[] = [
@@ -81,13 +94,8 @@ describe.each(CASES)('%s %j', (format, options) => {
     await convertFile({ source, target: { path, format, options }, overwrite: true });
     const written = await readFile(path);
     const file = await opened(format, options);
-    const release = file.plan.use();
     expect((await readAll(file, 262_144)).equals(written)).toBe(true);
-    await file.close();
-    const again = await opened(format, options, { plan: file.plan });
-    await release();
-    expect((await readAll(again, 99_999)).equals(written)).toBe(true);
-    await again.close();
+    expect((await readAll(await file.again(), 99_999)).equals(written)).toBe(true);
     await rm(path);
     expect((await readdir(directory)).filter((name) => !name.startsWith('source'))).toEqual([]);
   });
@@ -108,27 +116,58 @@ test('an error of the source is the one that is thrown, in the middle of reading
     read: (...range) => (fails ? Promise.reject(new StoreFault('gone')) : whole.read(...range)),
   };
   const file = await opened('vdi', {}, { source, sourceFormat: 'raw' });
-  await file.read(0, 4096);
+  await file.read(0, new Uint8Array(4096));
   fails = true;
-  const reading = file.read(0, file.sizeBytes);
-  await Promise.all([expect(reading).rejects.toBeInstanceOf(StoreFault), reading.catch(() => file.close())]);
+  await expect(file.read(0, new Uint8Array(file.sizeBytes))).rejects.toBeInstanceOf(StoreFault);
   await expect(opened('vdi', {}, { source, sourceFormat: 'raw' })).rejects.toBeInstanceOf(StoreFault);
 });
 
-test('a thread that shows no sign of life is ended', async () => {
-  const never: ByteSource = { size: 2 ** 20, read: () => new Promise(() => {}), close: async () => {} };
-  await expect(opened('vdi', {}, { source: never, stallMs: 2000 })).rejects.toMatchObject({ code: 'io' });
+test('its signal ends the planning', async () => {
+  const control = new AbortController();
+  const source: ByteSource = { ...shared, read: (...range) => (control.abort(), shared.read(...range)) };
+  await expect(opened('vdi', {}, { source, signal: control.signal })).rejects.toThrow(/aborted/);
+  await expect(opened('vdi', {}, { signal: control.signal })).rejects.toMatchObject({ code: 'aborted' });
 });
 
-test('closing it, or its signal, ends what is under way', async () => {
-  const never: ByteSource = { size: 2 ** 20, read: () => new Promise(() => {}), close: async () => {} };
-  const control = new AbortController();
-  const opening = opened('vdi', {}, { source: never, signal: control.signal });
-  control.abort();
-  await expect(opening).rejects.toMatchObject({ code: 'aborted' });
-  await expect(opened('vdi', {}, { signal: control.signal })).rejects.toMatchObject({ code: 'aborted' });
-  const file = await opened('vdi');
-  const reading = file.read(0, 1000);
-  await Promise.all([file.close(), expect(reading).rejects.toMatchObject({ code: 'aborted' })]);
-  await expect(file.read(0, 1)).rejects.toMatchObject({ code: 'aborted' });
+/** Bytes that the files of the last plan take. */
+async function taken(): Promise<number> {
+  const files = await Promise.all(plans.slice(-2).map((file) => file.stat()));
+  return files.reduce((sum, { blocks }) => sum + blocks * 512, 0);
+}
+
+describe('room for what is planned', () => {
+  const guest = new Uint8Array(32 * 2 ** 20);
+  for (let at = 0; at < guest.length; at += 1024) guest[at] = 1;
+
+  test('is asked for before it is taken, and no more than a step ahead', async () => {
+    let asked = 0;
+    const before: number[] = [];
+    const room = async (bytes: number): Promise<void> => {
+      before.push((await taken()) - asked);
+      asked = (await taken()) + bytes;
+    };
+    const options = { cluster_size: '512' };
+    await opened('qcow2', options, { source: memorySource(guest), sourceFormat: 'raw', room });
+    expect(before.length).toBeGreaterThan(0);
+    expect(Math.max(...before)).toBeLessThanOrEqual(0);
+    expect(await taken()).toBeLessThanOrEqual(asked);
+  });
+
+  test('that is refused ends it', async () => {
+    const refusal = new Error('no room');
+    const room = (): Promise<void> => Promise.reject(refusal);
+    await expect(opened('vdi', {}, { source: memorySource(guest), sourceFormat: 'raw', room })).rejects.toBe(refusal);
+  });
+
+  test('is not asked for what is planned already, nor for a raw disk', async () => {
+    let asked = 0;
+    const room = async (): Promise<void> => void asked++;
+    const raw = await opened('raw', {}, { room });
+    await readAll(raw, 2 ** 20);
+    expect(asked).toBe(0);
+    const vdi = await opened('vdi', {}, { room });
+    const first = asked;
+    await readAll(await vdi.again(), 2 ** 20);
+    expect([first, asked]).toEqual([1, 1]);
+  });
 });

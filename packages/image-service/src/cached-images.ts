@@ -1,3 +1,4 @@
+import type { FileHandle } from 'node:fs/promises';
 import type { CacheRoads } from './api/cache.ts';
 import type { ImageCache } from './cache/image-cache.ts';
 import { openImageCache } from './cache/image-cache.ts';
@@ -22,6 +23,8 @@ export interface CachedImageParts {
 export interface CachedImages {
   /** As `openStored`, from the cache where it has the image. Whole downloads from stores that are not of this machine fill it. */
   open(image: ImageRecord, prefer?: readonly string[]): Promise<StoredData | undefined>;
+  /** The copy in the cache, open for reading; undefined when there is none. */
+  openCopy(image: ImageRecord): Promise<FileHandle | undefined>;
   /** What administrators do with it. */
   readonly roads: CacheRoads;
   /** Copies what waits, from now until the returned function is called, which waits for what is under way. */
@@ -85,6 +88,11 @@ export function cachedImages(parts: CachedImageParts): CachedImages {
         sizeBytes: place.sizeBytes,
         read: (range) => (range === undefined ? cache.keep(key, place.sizeBytes, place.read()) : place.read(range)),
       };
+    },
+    async openCopy(image) {
+      const key = keyOf(image);
+      if (key === undefined || image.size === null) return undefined;
+      return (await cache.open(key, image.size))?.file();
     },
     roads: cacheRoads(parts, work),
     start() {

@@ -22,7 +22,7 @@ import { addLocation } from './import/location-flow.ts';
 import { removeImage } from './import/removal.ts';
 import { stageOf } from './import/service.ts';
 import { submitImport } from './import/submit.ts';
-import type { ConvertedDownloads } from './import/converted/converted-downloads.ts';
+import type { ConvertedDownloads, ConvertedParts } from './import/converted/converted-downloads.ts';
 import { convertedDownloads } from './import/converted/converted-downloads.ts';
 import type { HeldBlobs } from './import/held-blobs.ts';
 import { heldBlobs, heldPlace } from './import/held-blobs.ts';
@@ -71,14 +71,15 @@ export function imageRoads(whole: WholeService, { access = {}, cache }: RoadPart
   const openStored = async (image: ImageRecord, prefer?: readonly string[]): Promise<StoredPlace | undefined> =>
     heldPlace(held, await openStoredPlace(parts.stores, image, undefined, prefer));
   const cached = cache === undefined ? undefined : cachedImages({ cache, images: catalog.images, openStored, log });
-  const converted = downloadsOf(whole, held);
+  const open = cached?.open ?? openStored;
+  const converted = downloadsOf(whole, { held, open, openCopy: cached?.openCopy });
   const removal = {
     ...parts,
     discardStaged: (imageId: string) => parts.uploads.remove(imageId),
     cancelTask: (taskId: string) => whole.engine.cancel(taskId),
   };
   return {
-    data: dataRoads(whole, { open: cached?.open ?? openStored, converted }),
+    data: dataRoads(whole, { open, converted }),
     cache: cached?.roads,
     imports: importRoads(whole, access),
     places: placeRoads(whole),
@@ -102,18 +103,22 @@ function orphanParts({ parts, configuration }: WholeService, held: HeldBlobs): O
   return { blobRemovals: catalog.blobRemovals, holds: catalog.blobHolds, held, stores, graceMs, now, log };
 }
 
-function downloadsOf({ parts, configuration }: WholeService, held: HeldBlobs): ConvertedDownloads {
-  const { stores, tools, log } = parts;
+function downloadsOf(
+  { parts, configuration }: WholeService,
+  of: Pick<ConvertedParts, 'held' | 'open' | 'openCopy'>,
+): ConvertedDownloads {
+  const { stores, tools, staging: space, log } = parts;
   const { maxConvertedDownloads: most, downloadPlanLifetime } = configuration.conversions;
   return convertedDownloads({
+    ...of,
     stores,
     tools,
-    held,
     directory: configuration.workDir,
+    space,
     most,
     planLifetimeMs: downloadPlanLifetime * 1000,
     stallMs: configuration.uploadStallTimeout * 1000,
-    threadStallMs: configuration.noProgressTimeout * 1000,
+    readerStallMs: configuration.noProgressTimeout * 1000,
     log,
   });
 }

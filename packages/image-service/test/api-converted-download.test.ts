@@ -5,6 +5,8 @@ import type { IncomingMessage } from 'node:http';
 import { request } from 'node:http';
 import { convertFile } from '@diskmorph/disk-image-node';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { nodeImageTools } from '../src/import/node-image-tools.ts';
+import { isolatedImageTools } from '../src/import/readers/isolated-tools.ts';
 import type { ApiWorld } from './api-world.ts';
 import { HEADER_AUTHENTICATION, makeApiWorld } from './api-world.ts';
 import { diskBytes, isoBytes, qemuImg } from './world.ts';
@@ -22,8 +24,17 @@ let qcow2: Buffer;
 /** An image that is stored as a compressed qcow2. */
 let imageId: string;
 
+/** As the service has them: images are read apart. */
+const tools = isolatedImageTools(nodeImageTools(1), {
+  memoryBytes: 256 * 2 ** 20,
+  threads: 1,
+  patienceMs: 20_000,
+  log: () => {},
+});
+
 beforeAll(async () => {
   world = await makeApiWorld({
+    intercept: (parts) => ({ ...parts, tools }),
     authenticator: HEADER_AUTHENTICATION,
     overrides: { 'diskmorph.max_converted_downloads': '1', 'diskmorph.replaced_data_grace': '0' },
   });
@@ -32,7 +43,10 @@ beforeAll(async () => {
   qcow2 = await readFile(world.path('source.qcow2'));
   imageId = await uploaded(qcow2, { disk_format: 'qcow2' });
 });
-afterAll(() => world.remove());
+afterAll(async () => {
+  await world.remove();
+  await tools.close();
+});
 
 async function uploaded(data: Uint8Array, more: Record<string, unknown> = {}): Promise<string> {
   const body = { disk_format: 'raw', container_format: 'bare', ...more };

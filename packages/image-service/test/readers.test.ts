@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { memorySource } from '@diskmorph/disk-image';
+import { newDownloadPlan } from '../src/import/converted/download-plan.ts';
 import { nodeImageTools } from '../src/import/node-image-tools.ts';
 import { isolatedImageTools } from '../src/import/readers/isolated-tools.ts';
 
@@ -60,6 +62,62 @@ describe('a parser that goes wrong fails its image, with a reason, and nothing e
     const [bad, good] = await Promise.allSettled([inspectPlanted(what), inspectPlanted('nothing')]);
     expect(bad).toMatchObject({ status: 'rejected', reason: { code } });
     expect(good).toMatchObject({ status: 'fulfilled', value: { format: 'raw' } });
+  });
+});
+
+/** An image that is given in another format, and how much of it came. */
+async function givePlanted(what: string, format: string): Promise<{ readonly sizeBytes: number; received: number }> {
+  const bytes = Buffer.alloc(3 * MIB, 'bytes');
+  bytes.write(`${what}\0`);
+  const plan = await newDownloadPlan(dir);
+  const release = plan.use();
+  try {
+    const given = { received: 0, sizeBytes: 0 };
+    const target = { format, options: {}, fileName: 'disk' };
+    const { tablesFd, runsFd, planned } = plan;
+    const image = await planted.openInFormat(
+      { source: { source: memorySource(bytes) }, format: 'raw', target, tablesFd, runsFd, planned },
+      { stallMs: 3000, room: async () => {} },
+    );
+    given.sizeBytes = image.planned.target.sizeBytes;
+    try {
+      for await (const piece of image.read({ offset: 0, length: given.sizeBytes })) given.received += piece.length;
+      return given;
+    } catch (error) {
+      throw Object.assign(error as Error, given);
+    } finally {
+      image.close();
+    }
+  } finally {
+    await release();
+  }
+}
+
+describe('an image in another format whose parser goes wrong is not given, and nothing else fails', () => {
+  test.each([
+    { what: 'hang', code: 'reader_hung' },
+    { what: 'crash', code: 'reader_died' },
+    { what: 'objects bomb', code: 'reader_out_of_memory' },
+    { what: 'other file', code: 'ERR_ACCESS_DENIED' },
+    { what: 'network', code: 'ERR_ACCESS_DENIED' },
+  ])('$what, before the first byte', async ({ what, code }) => {
+    const [bad, good] = await Promise.allSettled([
+      givePlanted(`opening ${what}`, 'vdi'),
+      givePlanted('nothing', 'vdi'),
+    ]);
+    expect(bad).toMatchObject({ status: 'rejected', reason: { code } });
+    expect(bad).not.toHaveProperty('reason.received');
+    expect(good.status === 'fulfilled' && good.value.received).toBeGreaterThan(3 * MIB);
+  });
+
+  test.each([
+    { what: 'hang', code: 'reader_hung' },
+    { what: 'segfault', code: 'reader_died' },
+    { what: 'bytes bomb', code: 'reader_out_of_memory' },
+  ])('$what, in the middle', async ({ what, code }) => {
+    const bad = await givePlanted(`sending ${what}`, 'raw').catch((error: unknown) => error);
+    expect(bad).toMatchObject({ code, sizeBytes: 3 * MIB });
+    expect((bad as { readonly received: number }).received).toBeLessThan(3 * MIB);
   });
 });
 

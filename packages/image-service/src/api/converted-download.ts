@@ -22,7 +22,7 @@ export async function sendConverted(
   if (data === undefined) return reply.code(204).send();
   try {
     reply.raw.setTimeout(data.stallMs, () => reply.raw.destroy());
-    return sendData(call, data, { ...data, owner: 'sender' });
+    return sendData(call, data, data);
   } catch (error) {
     await data.close();
     throw error;

@@ -77,5 +77,5 @@ async function download(parts: ApiParts, request: FastifyRequest, reply: Fastify
   );
   if (data === undefined) return reply.code(204).send();
   const { checksum } = image;
-  return sendData({ request, reply }, data, { checksum, tag: checksum, owner: 'receiver' });
+  return sendData({ request, reply }, data, { checksum, tag: checksum });
 }

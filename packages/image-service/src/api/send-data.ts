@@ -3,7 +3,6 @@ import type { OpenedData } from './api-parts.ts';
 import type { ByteRange } from './byte-range.ts';
 import { parseRange } from './byte-range.ts';
 import { HttpError } from './http-error.ts';
-import type { PieceOwner } from './sent-pieces.ts';
 import { sentPieces } from './sent-pieces.ts';
 
 /** What is told of data that is sent. */
@@ -12,15 +11,13 @@ export interface SentData {
   readonly checksum: string | null;
   /** The ETag; null where nobody can tell when the bytes change. */
   readonly tag: string | null;
-  /** Whose the memory of what is read is. */
-  readonly owner: PieceOwner;
 }
 
-/** Answers with the data, or the part of it that is asked for. Throws 416. */
+/** Answers with the data, or the part of it that is asked for; the memory of what is read is the answer's. Throws 416. */
 export function sendData(
   { request, reply }: { readonly request: FastifyRequest; readonly reply: FastifyReply },
   data: OpenedData,
-  { checksum, tag, owner }: SentData,
+  { checksum, tag }: SentData,
 ): FastifyReply {
   const etag = tag === null ? undefined : `"${tag}"`;
   const range = rangeOf(request, data.sizeBytes, etag);
@@ -28,14 +25,14 @@ export function sendData(
   if (etag !== undefined) reply.header('etag', etag);
   if (range === undefined) {
     if (checksum !== null) reply.header('content-md5', checksum);
-    return reply.header('content-length', data.sizeBytes).send(sentPieces(data.read(), reply, owner));
+    return reply.header('content-length', data.sizeBytes).send(sentPieces(data.read(), reply));
   }
   const last = range.offset + range.length - 1;
   return reply
     .code(206)
     .header('content-range', `bytes ${range.offset}-${last}/${data.sizeBytes}`)
     .header('content-length', range.length)
-    .send(sentPieces(data.read(range), reply, owner));
+    .send(sentPieces(data.read(range), reply));
 }
 
 /** The range, unless what the caller has the beginning of is not what there is now. RFC 9110, section 13.1.5. */

@@ -4,16 +4,13 @@ import type { FastifyReply } from 'fastify';
 /** Pieces that are read before the receiver has taken those before them. */
 const PIECES_AHEAD = 2;
 
-/** Whose the memory of pieces is: the receiver's alone, or somebody uses it again. */
-export type PieceOwner = 'receiver' | 'sender';
-
 /**
- * The body of an answer. The memory of pieces that are the receiver's alone is given back as soon as they were sent. Left
+ * The body of an answer, which alone uses the memory of its pieces: it is given back as soon as they were sent. Left
  * to the garbage collector it would cost more than the sending: for every 32 MiB outside of its heap it goes through all
  * that is in it.
  */
-export function sentPieces(pieces: AsyncIterable<Uint8Array>, { raw }: FastifyReply, owner: PieceOwner): Readable {
-  const body = Readable.from(owner === 'receiver' ? watched() : pieces, { highWaterMark: PIECES_AHEAD });
+export function sentPieces(pieces: AsyncIterable<Uint8Array>, { raw }: FastifyReply): Readable {
+  const body = Readable.from(watched(), { highWaterMark: PIECES_AHEAD });
   const handedOn: Uint8Array[] = [];
   async function* watched(): AsyncGenerator<Uint8Array> {
     for await (const piece of pieces) {

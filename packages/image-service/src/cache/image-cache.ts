@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
 import { open, stat, statfs } from 'node:fs/promises';
 import type { CachedCopy, CacheDirectory } from './cache-directory.ts';
 import { openCacheDirectory } from './cache-directory.ts';
@@ -17,6 +18,8 @@ export interface CopyAtHand {
   readonly sizeBytes: number;
   /** The bytes; those of `otherwise` when the copy was removed in the meantime. */
   read(range: CopyRange | undefined, otherwise: () => AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>;
+  /** The copy, open for reading; undefined when it was removed in the meantime. */
+  file(): Promise<FileHandle | undefined>;
 }
 
 /** Bytes that are hashed as they pass, as the staging area does it. */
@@ -97,7 +100,11 @@ export async function openImageCache(options: ImageCacheOptions): Promise<ImageC
       await directory
         .noteHit(key)
         .catch((error: unknown) => options.log(`a hit of the cache was not counted: ${error}`));
-      return { sizeBytes, read: (range, otherwise) => readCopy(path, { range, sizeBytes }, otherwise) };
+      return {
+        sizeBytes,
+        read: (range, otherwise) => readCopy(path, { range, sizeBytes }, otherwise),
+        file: () => openCopy(path),
+      };
     },
     async *keep(key, sizeBytes, bytes) {
       const fill = await fillOf(key, sizeBytes).catch((error: unknown) => {
@@ -176,7 +183,7 @@ async function* readCopy(
   const start = range?.offset ?? 0;
   const end = range === undefined ? sizeBytes : Math.min(sizeBytes, start + range.length);
   if (start >= end) return;
-  const file = await open(path).catch(() => undefined);
+  const file = await openCopy(path);
   if (file === undefined) return yield* otherwise();
   // What is open is read to its end, whoever removes it.
   yield* createReadStream(path, {
@@ -185,6 +192,10 @@ async function* readCopy(
     end: end - 1,
     highWaterMark: READ_SIZE,
   }) as AsyncIterable<Uint8Array>;
+}
+
+async function openCopy(path: string): Promise<FileHandle | undefined> {
+  return open(path).catch(() => undefined);
 }
 
 async function isFile(path: string): Promise<boolean> {

@@ -1,5 +1,5 @@
 import type { ByteSource, Verdict } from '@diskmorph/disk-image';
-import type { openUnwrittenFile } from '@diskmorph/disk-image-node';
+import type { PlannedFile } from '@diskmorph/disk-image-node';
 
 /** An image file and the format it is read as; never guessed from its content. */
 export interface ImageFile {
@@ -25,6 +25,8 @@ export interface ConversionForecast {
   readonly virtualSize: number;
   /** The most bytes of disk space that the result takes. */
   readonly spaceBytes: number;
+  /** Bytes that the file of the result has at least, whatever the disk holds. */
+  readonly leastBytes: number;
 }
 
 /** What a conversion did. */
@@ -35,6 +37,46 @@ export interface ConversionOutcome {
   readonly virtualSize: number;
   /** Bytes that an earlier conversion, cut off, had done already. */
   readonly resumedFromBytes: number;
+}
+
+/** The bytes of an image: in a file that is open for reading, or to be asked for. */
+export type SourceAtHand = { readonly fd: number } | { readonly source: ByteSource };
+
+/** An image that is to be given in another format, and what is remembered of that. */
+export interface FormatOrder {
+  readonly source: SourceAtHand;
+  /** As which the source is read. */
+  readonly format: string;
+  readonly target: {
+    readonly format: string;
+    readonly options: Readonly<Record<string, string>>;
+    /** Some formats write it into the image. */
+    readonly fileName: string;
+  };
+  /** Two files, open for reading and writing, for what is found out about the target. */
+  readonly tablesFd: number;
+  readonly runsFd: number;
+  /** What was found out before, with the same two files; undefined: nothing, and they are empty. */
+  readonly planned: PlannedFile | undefined;
+}
+
+/** How such work is watched. */
+export interface FormatWork extends ToolWork {
+  /** Asked before so many more bytes are written to the two files. */
+  readonly room: (bytes: number) => Promise<void>;
+  /** Milliseconds without progress after which it is given up; sending counts while somebody waits for it. */
+  readonly stallMs: number;
+}
+
+/** An image in another format, that is made while it is read. */
+export interface ImageInFormat {
+  readonly planned: PlannedFile;
+  /** False once something went wrong. */
+  readonly alive: boolean;
+  /** The bytes of a range inside of it, made as they are taken; their memory is the receiver's. One range at a time. */
+  read(range: { readonly offset: number; readonly length: number }): AsyncIterable<Uint8Array>;
+  /** Ends the work at once, whatever it does. */
+  close(): void;
 }
 
 /** All that the import knows how to do with disk images. Every failure is an `ImageError`. No other file is ever opened. */
@@ -68,8 +110,8 @@ export interface ImageTools {
     to: string,
     options: { readonly entry: string | null; readonly maxBytes: number; readonly maxRatio?: number } & ToolWork,
   ): Promise<{ readonly sizeBytes: number }>;
-  /** The image in these bytes in another format, read by a thread of its own and never written. */
-  readonly openInFormat: typeof openUnwrittenFile;
+  /** The image in another format, found out about unless it was before; nothing is written but the two files. */
+  openInFormat(order: FormatOrder, work: FormatWork): Promise<ImageInFormat>;
   /** Reads tables and writes nothing. */
   forecast(conversion: ToolConversion, work: ToolWork): Promise<ConversionForecast>;
   /**
@@ -83,6 +125,8 @@ export interface ImageTools {
     expected: Pick<ConversionOutcome, 'contentId' | 'virtualSize'>,
     work: ToolWork,
   ): Promise<void>;
+  /** Bytes that the file of any disk of this size has at least. Throws for options and sizes that the format does not have. */
+  leastBytes(target: Omit<ToolConversion['target'], 'path'>, virtualSize: number): number;
   /** Throws for options that a target of this format does not have, or that would spread it over several files. */
   checkOptions(format: string, options: Readonly<Record<string, string>>): void;
 }

@@ -1,7 +1,9 @@
-import type { ProgressListener } from '@diskmorph/disk-image';
+import type { ProgressListener, TargetLayout } from '@diskmorph/disk-image';
 import { formats, ImageError, inspect } from '@diskmorph/disk-image';
+import type { UnwrittenFile } from '@diskmorph/disk-image-node';
 import {
   convertFile,
+  descriptorSource,
   extractImage,
   inspectFile,
   inspectPacked,
@@ -12,7 +14,7 @@ import {
   requireFormat,
   verifyFile,
 } from '@diskmorph/disk-image-node';
-import type { ImageTools, ToolConversion, ToolWork } from './image-tools.ts';
+import type { FormatOrder, FormatWork, ImageInFormat, ImageTools, ToolConversion, ToolWork } from './image-tools.ts';
 
 /** Metadata of a result, above its guest bytes: at most this share of them, and this many bytes. */
 const METADATA_SHARE = 0.02;
@@ -30,7 +32,7 @@ export function nodeImageTools(threads: number | undefined): ImageTools {
         ...(declared === undefined ? {} : { declared }),
         ...(signal === undefined ? {} : { signal }),
       }),
-    openInFormat: openUnwrittenFile,
+    openInFormat,
     inspectSource: (source, { declared, fileName, maxVirtualSize }) =>
       inspect(source, {
         codecs: nodeCodecs(),
@@ -59,7 +61,11 @@ export function nodeImageTools(threads: number | undefined): ImageTools {
       const { virtualSize } = plan.source;
       const { preallocation = 'off' } = conversion.target.options;
       const guestBytes = ['off', 'metadata'].includes(preallocation) ? plan.bytesToRead : virtualSize;
-      return { virtualSize, spaceBytes: Math.ceil(guestBytes * (1 + METADATA_SHARE)) + METADATA_BYTES };
+      return {
+        virtualSize,
+        spaceBytes: Math.ceil(guestBytes * (1 + METADATA_SHARE)) + METADATA_BYTES,
+        leastBytes: leastFileBytes(plan.layout),
+      };
     },
     async convert(conversion, work) {
       const report = await convertFile({
@@ -76,8 +82,53 @@ export function nodeImageTools(threads: number | undefined): ImageTools {
     async verify(file, expected, work) {
       await verifyFile(file, expected, watched(work, threads));
     },
+    leastBytes: (target, virtualSize) => leastFileBytes(emptyLayout(target, virtualSize)),
     checkOptions,
   };
+}
+
+/** Everything before guest bytes is there in any case, and guest bytes that have their places have them all. */
+function leastFileBytes({ files }: TargetLayout): number {
+  const own = files.find((file) => file.name === '');
+  if (own === undefined) return 0;
+  return own.hostOffset + (own.placement === 'fixed' ? own.guestLength : 0);
+}
+
+function emptyLayout({ format, options }: Omit<ToolConversion['target'], 'path'>, virtualSize: number): TargetLayout {
+  const { writer } = requireFormat(format);
+  if (writer === undefined) throw new ImageError('unsupported', `${format} images cannot be written`);
+  return writer.layout({ virtualSize, options, fileName: 'disk', seed: new Uint8Array(16) });
+}
+
+async function openInFormat(
+  { source, ...order }: FormatOrder,
+  { signal, onBytes, room }: FormatWork,
+): Promise<ImageInFormat> {
+  const file = await openUnwrittenFile({
+    ...order,
+    source: 'fd' in source ? descriptorSource(source.fd, 'The image') : source.source,
+    room,
+    ...watched(
+      { ...(signal === undefined ? {} : { signal }), ...(onBytes === undefined ? {} : { onBytes }) },
+      undefined,
+    ),
+  });
+  return { planned: file.planned, alive: true, read: (range) => piecesOf(file, range), close() {} };
+}
+
+/** Bytes that are made at once. */
+const PIECE_SIZE = 512 * 1024;
+
+async function* piecesOf(
+  file: UnwrittenFile,
+  { offset, length }: { readonly offset: number; readonly length: number },
+): AsyncGenerator<Uint8Array> {
+  const end = offset + length;
+  for (let position = offset; position < end; position += PIECE_SIZE) {
+    const piece = new Uint8Array(Math.min(PIECE_SIZE, end - position));
+    await file.read(position, piece);
+    yield piece;
+  }
 }
 
 function chosen(entry: string | null): { readonly entry?: string } {
@@ -108,9 +159,7 @@ function watched(
 }
 
 function checkOptions(format: string, options: Readonly<Record<string, string>>): void {
-  const { writer } = requireFormat(format);
-  if (writer === undefined) throw new ImageError('unsupported', `${format} images cannot be written`);
-  const layout = writer.layout({ virtualSize: PROBE_SIZE, options, fileName: 'disk', seed: new Uint8Array(16) });
+  const layout = emptyLayout({ format, options }, PROBE_SIZE);
   if (layout.files.some((file) => file.name !== '')) {
     throw new ImageError('unsupported', 'This subformat is made of several files; an image in a store is one file');
   }

@@ -1,37 +1,42 @@
 import { createHash } from 'node:crypto';
-import type { UnwrittenFile } from '@diskmorph/disk-image-node';
 import type { ImageRecord } from '../../catalog/image.ts';
-import type { BlobRange, ImageStore } from '../../store/store.ts';
+import type { SpaceLedger } from '../../staging/space.ts';
+import type { BlobRange } from '../../store/store.ts';
 import { readerFor } from '../convert.ts';
 import { ImportError } from '../errors.ts';
 import { diskFormatOf } from '../format-table.ts';
-import type { HeldBlobs } from '../held-blobs.ts';
 import { heldPlace } from '../held-blobs.ts';
 import { WRAPPING_CONTAINERS } from '../image-data.ts';
-import type { ImageTools } from '../image-tools.ts';
-import type { StoredData, StoredPlace } from '../stored-data.ts';
+import type { ImageInFormat, ImageTools } from '../image-tools.ts';
+import type { StoredData } from '../stored-data.ts';
 import { openStoredPlace } from '../stored-data.ts';
-import { storedSource } from '../stored-source.ts';
 import type { WantedFormat } from '../target-choice.ts';
 import { chosenWriter } from '../target-choice.ts';
+import { newDownloadPlan } from './download-plan.ts';
+import type { IdleReaders } from './idle-readers.ts';
+import { idleReaders } from './idle-readers.ts';
 import type { KeptPlans } from './kept-plans.ts';
 import { keptPlans } from './kept-plans.ts';
+import type { Original, OriginalParts } from './original.ts';
+import { openOriginal } from './original.ts';
 
 /** What downloads in other formats need. */
-export interface ConvertedParts {
-  readonly stores: ReadonlyMap<string, ImageStore>;
+export interface ConvertedParts extends OriginalParts {
   readonly tools: ImageTools;
-  readonly held: HeldBlobs;
+  /** The image as its record describes it; undefined when it has no data. */
+  readonly open: (image: ImageRecord) => Promise<StoredData | undefined>;
   /** Where what is remembered of downloads lies, in files without names. */
   readonly directory: string;
+  /** Promises of space there. */
+  readonly space: SpaceLedger;
   /** Downloads at the same time; 0: none. */
   readonly most: number;
   /** Milliseconds for which the plan of a download is remembered; 0: it is not. */
   readonly planLifetimeMs: number;
-  /** Milliseconds after which a reader that takes nothing is given up. */
+  /** Milliseconds after which a receiver that takes nothing is given up. */
   readonly stallMs: number;
-  /** The same for a thread that makes nothing. */
-  readonly threadStallMs: number;
+  /** The same for a reader that makes nothing. */
+  readonly readerStallMs: number;
   readonly log: (message: string) => void;
 }
 
@@ -63,6 +68,7 @@ const RETRY_AFTER_SECONDS = 10;
 /** The downloads of this process. */
 export function convertedDownloads(parts: ConvertedParts): ConvertedDownloads {
   const plans = keptPlans(parts.planLifetimeMs, parts.log);
+  const idle = idleReaders(parts.most);
   let running = 0;
   const take = (): (() => void) => {
     if (parts.most === 0) throw new ImportError('invalid_value', 'Downloads in another format are switched off');
@@ -82,13 +88,17 @@ export function convertedDownloads(parts: ConvertedParts): ConvertedDownloads {
       }
       const release = take();
       try {
-        return await openThread({ parts, plans, release }, image, { reader, writer, options: wanted.options, signal });
+        const target = { format: writer, options: wanted.options, fileName: `${image.id}.${writer}` };
+        return await openConverted({ parts, plans, idle, release }, image, { reader, target, signal });
       } catch (error) {
         release();
         throw error;
       }
     },
-    close: () => plans.close(),
+    async close() {
+      idle.close();
+      await plans.close();
+    },
   };
 }
 
@@ -102,77 +112,125 @@ class BusyError extends ImportError {
 
 /** The bytes of a store that has the image in that format. */
 async function storedAlready(
-  { stores, held, stallMs }: ConvertedParts,
+  { stores, held, stallMs, open }: ConvertedParts,
   image: ImageRecord,
   { writer, wanted }: { readonly writer: string; readonly wanted: WantedFormat },
 ): Promise<ConvertedData | undefined> {
   if (Object.keys(wanted.options).length > 0) return undefined;
   const diskFormat = diskFormatOf(writer) === 'raw' && image.diskFormat === 'gpt' ? 'gpt' : diskFormatOf(writer);
+  const sent = { stallMs, close: async () => {} };
+  if (diskFormat === image.diskFormat) {
+    const data = await open(image);
+    return data === undefined ? undefined : { ...data, ...sent, checksum: image.checksum, tag: image.checksum };
+  }
   const place = heldPlace(held, await openStoredPlace(stores, image, diskFormat));
   if (place === undefined) return undefined;
   const { checksum } = place.form;
-  return { ...place, checksum, tag: checksum, stallMs, close: async () => {} };
+  return { ...place, ...sent, checksum, tag: checksum };
 }
 
 interface Surroundings {
   readonly parts: ConvertedParts;
   readonly plans: KeptPlans;
+  readonly idle: IdleReaders;
   readonly release: () => void;
 }
 
 interface Conversion {
   readonly reader: string;
-  readonly writer: string;
-  readonly options: Readonly<Record<string, string>>;
+  readonly target: Target;
   readonly signal: AbortSignal;
 }
 
-async function openThread(
-  { parts, plans, release }: Surroundings,
+async function openConverted(
+  surroundings: Surroundings,
   image: ImageRecord,
-  { reader, writer, options, signal }: Conversion,
+  conversion: Conversion,
 ): Promise<ConvertedData> {
-  const place = await openStoredPlace(parts.stores, image);
-  if (place === undefined)
+  const { parts, idle, release } = surroundings;
+  const { target } = conversion;
+  const original = await openOriginal(parts, image);
+  if (original === undefined)
     throw new ImportError('conflict', `Image ${image.id} has no data as its record describes it`);
-  const letGo = parts.held.hold({ store: place.store.id, location: place.location });
   try {
-    const target = { format: writer, options, fileName: `${image.id}.${writer}` };
-    const key = planKey(place, { reader, target });
-    const plan = plans.get(key);
-    const file = await parts.tools.openInFormat({
-      source: storedSource(place.store, place.location, place.sizeBytes),
-      format: reader,
-      target,
-      directory: parts.directory,
-      signal,
-      stallMs: parts.threadStallMs,
-      ...(plan === undefined ? {} : { plan }),
-    });
-    plans.keep(key, file.plan);
-    let closing: Promise<void> | undefined;
-    const end = async (): Promise<void> => {
-      await file.close();
-      letGo();
-      release();
+    const key = planKey(image, original, conversion);
+    const made = idle.take(key) ?? (await openAnew(surroundings, { original, key, conversion }));
+    let ending: Promise<void> | undefined;
+    const end = (how: 'whole' | 'cut'): Promise<void> =>
+      (ending ??= (async () => {
+        if (how === 'whole') idle.put(key, made);
+        else made.close();
+        await original.close();
+        release();
+      })());
+    const { sizeBytes } = made.planned.target;
+    return {
+      sizeBytes,
+      read: (range = { offset: 0, length: sizeBytes }) => pieces(made, range, end),
+      checksum: null,
+      tag: image.checksum === null ? null : `${image.checksum}-${variantOf(target)}`,
+      stallMs: parts.stallMs,
+      close: () => end('cut'),
     };
-    const close = (): Promise<void> => (closing ??= end());
-    const { sizeBytes } = file;
-    const read = (range: BlobRange = { offset: 0, length: sizeBytes }): AsyncIterable<Uint8Array> =>
-      pieces(file, range, close);
-    const tag = place.form.checksum === null ? null : `${place.form.checksum}-${variantOf(target)}`;
-    return { sizeBytes, read, checksum: null, tag, stallMs: parts.stallMs, close };
   } catch (error) {
-    letGo();
+    await original.close();
     throw error;
+  }
+}
+
+interface Opening {
+  readonly original: Original;
+  readonly key: string;
+  readonly conversion: Conversion;
+}
+
+/** By a plan that is remembered, or one that is made now. */
+async function openAnew(
+  { parts, plans }: Surroundings,
+  { original, key, conversion: { reader, target, signal } }: Opening,
+): Promise<ImageInFormat> {
+  const plan = plans.get(key) ?? (await newDownloadPlan(parts.directory));
+  const release = plan.use();
+  try {
+    const { planned, tablesFd, runsFd } = plan;
+    const made = await parts.tools.openInFormat(
+      { source: original.at, format: reader, target, tablesFd, runsFd, planned },
+      {
+        signal,
+        stallMs: parts.readerStallMs,
+        room: (bytes) => promiseRoom(parts.space, plans, { owner: plan.id, bytes }),
+      },
+    );
+    plan.planned = made.planned;
+    await plans.keep(key, plan);
+    return made;
+  } finally {
+    // What was written is on the disk now, and counts there.
+    parts.space.release(plan.id);
+    await release();
+  }
+}
+
+/** Room for what is being found out; what was found out before goes when there is none. Throws `insufficient_space`. */
+async function promiseRoom(
+  space: SpaceLedger,
+  plans: KeptPlans,
+  { owner, bytes }: { readonly owner: string; readonly bytes: number },
+): Promise<void> {
+  for (;;) {
+    try {
+      return await space.reserve(owner, bytes, { waitMs: 0 });
+    } catch (error) {
+      if (!(await plans.forgetOldest())) throw error;
+    }
   }
 }
 
 type Target = WantedFormat & { readonly fileName: string };
 
-/** The same for the same bytes in the same format. */
-function planKey({ store, location }: StoredPlace, made: { readonly reader: string; readonly target: Target }): string {
-  return JSON.stringify([store.id, location, made.reader, made.target.fileName, sortedOptions(made.target)]);
+/** The same for the same bytes, at the same place, in the same format. */
+function planKey(image: ImageRecord, { place }: Original, { reader, target }: Conversion): string {
+  return JSON.stringify([place, image.osHashValue, reader, target.fileName, sortedOptions(target)]);
 }
 
 function variantOf(target: Target): string {
@@ -185,28 +243,20 @@ function sortedOptions({ options }: Target): readonly (readonly [string, string]
   return Object.entries(options).sort(([first], [second]) => (first < second ? -1 : 1));
 }
 
-/** Bytes that are made at once, while those before are on their way. */
-const PIECE_SIZE = 512 * 1024;
-
+/** Whoever has the last byte finds that this download has ended. */
 async function* pieces(
-  file: UnwrittenFile,
-  { offset, length }: BlobRange,
-  close: () => Promise<void>,
+  made: ImageInFormat,
+  range: BlobRange,
+  end: (how: 'whole' | 'cut') => Promise<void>,
 ): AsyncGenerator<Uint8Array> {
-  const end = offset + length;
-  const pieceAt = async (position: number): Promise<Uint8Array | undefined> =>
-    position < end ? file.read(position, Math.min(PIECE_SIZE, end - position)) : undefined;
-  let next = pieceAt(offset);
+  let left = range.length;
   try {
-    for (let position = offset; position < end; position += PIECE_SIZE) {
-      const piece = await next;
-      next = pieceAt(position + PIECE_SIZE);
-      next.catch(() => {});
-      // Whoever has the last byte finds that this download has ended.
-      if (position + PIECE_SIZE >= end) await close();
-      if (piece !== undefined) yield piece;
+    for await (const piece of made.read(range)) {
+      left -= piece.length;
+      if (left === 0) await end('whole');
+      yield piece;
     }
   } finally {
-    await close();
+    await end('cut');
   }
 }

@@ -5,6 +5,7 @@ import type { ByteSource, Verdict } from '@diskmorph/disk-image';
 import { openFileSource } from '@diskmorph/disk-image-node';
 import type { ImageTools } from '../image-tools.ts';
 import { codeFolders } from './code-folders.ts';
+import { formatReaders } from './format-readers.ts';
 import type { InspectionOrder } from './reader-messages.ts';
 import { readerPool } from './reader-pool.ts';
 import type { ReaderFiles, ReaderOptions } from './reader-process.ts';
@@ -36,8 +37,8 @@ const ENTRY = fileURLToPath(
 
 /**
  * The tools, used in processes of their own with bounded memory and time (`docs/decisions/0018-images-are-read-apart.md`).
- * What is inspected or read in pieces is handed to a process that can open no file; what converts can open the folder of
- * its one job. `local` is asked only what concerns no image.
+ * What is inspected is handed to a process that can open no file, and so is what is given in another format; what converts
+ * can open the folder of its one job. `local` is asked only what concerns no image.
  */
 export function isolatedImageTools(local: ImageTools, options: IsolationOptions): IsolatedTools {
   const { patienceMs, entry = ENTRY } = options;
@@ -45,6 +46,7 @@ export function isolatedImageTools(local: ImageTools, options: IsolationOptions)
   const program = { ...options, entry, code: codeFolders(entry) };
   const handed = readerPool({ ...program, threads: 1 }, most);
   const files = readerPool(program, UNCOUNTED);
+  const formats = formatReaders(program);
   const inspectSource = (source: ByteSource, of: InspectionOrder): Promise<Verdict> =>
     handed.use(NO_FILES, async (reader) => {
       const { source: number, take } = reader.hand(source);
@@ -57,6 +59,7 @@ export function isolatedImageTools(local: ImageTools, options: IsolationOptions)
   return {
     readable: local.readable,
     checkOptions: local.checkOptions,
+    leastBytes: local.leastBytes,
     async inspect(path, { signal, ...of }) {
       signal?.throwIfAborted();
       const source = await openFileSource(path);
@@ -67,7 +70,7 @@ export function isolatedImageTools(local: ImageTools, options: IsolationOptions)
       }
     },
     inspectSource,
-    openInFormat: local.openInFormat,
+    openInFormat: formats.open,
     isPacked: (path) =>
       files.use({ read: [path], write: [] }, (reader) => reader.call('isPacked', { path }, { patienceMs })),
     inspectPacked: (path, { signal, ...of }) =>
@@ -96,6 +99,7 @@ export function isolatedImageTools(local: ImageTools, options: IsolationOptions)
     close: async () => {
       handed.close();
       files.close();
+      formats.close();
     },
   };
 }

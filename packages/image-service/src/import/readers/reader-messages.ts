@@ -1,5 +1,6 @@
 import type { Verdict } from '@diskmorph/disk-image';
-import type { ConversionForecast, ConversionOutcome, ImageFile, ToolConversion } from '../image-tools.ts';
+import type { PlannedFile } from '@diskmorph/disk-image-node';
+import type { ConversionForecast, ConversionOutcome, FormatOrder, ImageFile, ToolConversion } from '../image-tools.ts';
 
 /** Bytes that the service hands to a reader as they are asked for. */
 export interface HandedSource {
@@ -44,7 +45,26 @@ export interface ReaderCalls {
     readonly of: ImageFile & { readonly expected: Pick<ConversionOutcome, 'contentId' | 'virtualSize'> };
     readonly gives: null;
   };
+  /** Once in a process; without a source it is in the file of a descriptor, as the two others are. */
+  openInFormat: {
+    readonly of: Pick<FormatOrder, 'format' | 'target' | 'planned'> & { readonly source: HandedSource | null };
+    readonly gives: PlannedFile;
+  };
+  /** Afterwards; the bytes go into a pipe of their own. */
+  sendRange: { readonly of: { readonly offset: number; readonly length: number }; readonly gives: null };
 }
+
+/** Descriptors of a reader, beside those of every process and the channel for messages. */
+export const READER_FDS = {
+  /** A pipe whose other end is the service's alone: it ends when the service does. */
+  lifeline: 4,
+  /** Of a reader that makes images in other formats: takes their bytes. */
+  bytes: 5,
+  tables: 6,
+  runs: 7,
+  /** The image, where it is in a file. */
+  source: 8,
+} as const;
 
 /** A failure as it crosses the border between processes. */
 export interface PackedError {
@@ -64,6 +84,7 @@ export type ToReader =
   | { readonly call: number; readonly method: keyof ReaderCalls; readonly of: unknown }
   | { readonly abort: number }
   | { readonly handed: number; readonly bytes: Uint8Array }
+  | { readonly handed: number; readonly room: true }
   | { readonly handed: number; readonly error: PackedError };
 
 /** From a reader to the service. */
@@ -72,7 +93,8 @@ export type FromReader =
   | { readonly call: number; readonly gives: unknown }
   | { readonly call: number; readonly error: PackedError }
   | { readonly call: number; readonly done: number; readonly total: number }
-  | { readonly wanted: number; readonly source: number; readonly offset: number; readonly length: number };
+  | { readonly wanted: number; readonly source: number; readonly offset: number; readonly length: number }
+  | { readonly wanted: number; readonly call: number; readonly room: number };
 
 /** Most bytes that a reader may ask for at once. */
 export const MAX_HANDED_BYTES: number = 64 * 2 ** 20;

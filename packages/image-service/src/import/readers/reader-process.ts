@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ByteSource } from '@diskmorph/disk-image';
 import { ImageError } from '@diskmorph/disk-image';
@@ -10,7 +10,7 @@ import { ImportError } from '../errors.ts';
 import type { ToolWork } from '../image-tools.ts';
 import { outOfMemory, packError, unpackError } from './packed-error.ts';
 import type { FromReader, ReaderCalls, ToReader } from './reader-messages.ts';
-import { MAX_HANDED_BYTES } from './reader-messages.ts';
+import { MAX_HANDED_BYTES, READER_FDS } from './reader-messages.ts';
 
 /** What a reader is, and what it may. */
 export interface ReaderOptions {
@@ -30,10 +30,14 @@ export interface ReaderOptions {
 export interface ReaderFiles {
   readonly read: readonly string[];
   readonly write: readonly string[];
+  /** Files that are open already, for a reader that makes an image in another format. */
+  readonly open?: { readonly tables: number; readonly runs: number; readonly source: number | undefined };
 }
 
 /** How one call is watched. */
 export interface CallWork extends ToolWork {
+  /** May so many more bytes be written? Throws when they may not. */
+  readonly room?: (bytes: number) => Promise<void>;
   /** Milliseconds without an answer or progress after which the reader is taken to hang; never when absent. */
   readonly patienceMs?: number;
 }
@@ -50,9 +54,12 @@ export interface ReaderProcess {
   ): Promise<ReaderCalls[Method]['gives']>;
   /** Lets the process read bytes by the number that is given. */
   hand(source: ByteSource): { readonly source: number; take(): void };
+  /** What it sends of an image in another format; undefined when there will be no more. */
+  nextBytes(): Promise<Uint8Array | undefined>;
   /** Does it keep this process from ending? */
   hold(kept: 'kept' | 'free'): void;
-  kill(): void;
+  /** `reason`: what calls under way hear. */
+  kill(reason?: Error): void;
 }
 
 /** How long a reader may take until it can be asked. */
@@ -71,6 +78,8 @@ const LIMITED = 'ulimit -c 0; ulimit -d "$0"; exec "$@"';
 /** Starts a reader that may open these files and no others. */
 export function startReader(options: ReaderOptions, files: ReaderFiles): ReaderProcess {
   const child = spawnReader(options, files);
+  const pipe = (child.stdio as readonly unknown[])[READER_FDS.bytes];
+  const bytes = pipe instanceof Readable ? pipe : undefined;
   const calls = new Map<number, OpenCall>();
   const sources = new Map<number, ByteSource>();
   const counts = { calls: 0, sources: 0 };
@@ -91,6 +100,8 @@ export function startReader(options: ReaderOptions, files: ReaderFiles): ReaderP
   const kill = (reason: Error): void => {
     end(reason);
     child.kill('SIGKILL');
+    // What is in it would keep it open.
+    bytes?.destroy();
   };
   const post = (message: ToReader): void => {
     // When it cannot be told any more its end is heard of in another way.
@@ -107,7 +118,8 @@ export function startReader(options: ReaderOptions, files: ReaderFiles): ReaderP
     if ('ready' in message) {
       clearTimeout(starting);
       started.resolve();
-    } else if ('wanted' in message) void handOver(sources, message).then(post);
+    } else if ('room' in message) void giveRoom(calls, message).then(post);
+    else if ('wanted' in message) void handOver(sources, message).then(post);
     else hear(calls, message);
   });
   return {
@@ -128,7 +140,7 @@ export function startReader(options: ReaderOptions, files: ReaderFiles): ReaderP
       try {
         if (!alive) throw died('it had ended before');
         const answer = new Promise<unknown>((resolve, reject) => {
-          calls.set(call, { resolve, reject, moved: patience.moved, onBytes: work.onBytes });
+          calls.set(call, { resolve, reject, moved: patience.moved, onBytes: work.onBytes, room: work.room });
         });
         post({ call, method, of });
         // The border keeps no types: both sides are of one build.
@@ -146,15 +158,16 @@ export function startReader(options: ReaderOptions, files: ReaderFiles): ReaderP
       sources.set(number, source);
       return { source: number, take: () => void sources.delete(number) };
     },
+    nextBytes: piecesFrom(bytes),
     hold(kept) {
-      const handles = [child, child.channel, child.stderr, child.stdio[4]];
+      const handles = [child, child.channel, child.stderr, ...child.stdio.slice(READER_FDS.lifeline)];
       for (const handle of handles) {
         const counted = handle as { ref?(): void; unref?(): void } | null | undefined;
         if (kept === 'kept') counted?.ref?.();
         else counted?.unref?.();
       }
     },
-    kill: () => kill(died('it was ended')),
+    kill: (reason = died('it was ended')) => kill(reason),
   };
 }
 
@@ -163,9 +176,13 @@ interface OpenCall {
   readonly reject: (error: Error) => void;
   readonly moved: () => void;
   readonly onBytes: ToolWork['onBytes'];
+  readonly room: CallWork['room'];
 }
 
-function hear(calls: ReadonlyMap<number, OpenCall>, message: Extract<FromReader, { readonly call: number }>): void {
+function hear(
+  calls: ReadonlyMap<number, OpenCall>,
+  message: Exclude<FromReader, { readonly ready: true } | { readonly wanted: number }>,
+): void {
   const call = calls.get(message.call);
   if ('done' in message) {
     call?.moved();
@@ -179,7 +196,7 @@ function hear(calls: ReadonlyMap<number, OpenCall>, message: Extract<FromReader,
 
 async function handOver(
   sources: ReadonlyMap<number, ByteSource>,
-  { wanted, source, offset, length }: Extract<FromReader, { readonly wanted: number }>,
+  { wanted, source, offset, length }: Extract<FromReader, { readonly source: number }>,
 ): Promise<ToReader> {
   try {
     const from = sources.get(source);
@@ -192,7 +209,41 @@ async function handOver(
   }
 }
 
-function spawnReader({ entry, code, memoryBytes, threads }: ReaderOptions, { read, write }: ReaderFiles): ChildProcess {
+async function giveRoom(
+  calls: ReadonlyMap<number, OpenCall>,
+  { wanted, call, room }: Extract<FromReader, { readonly room: number }>,
+): Promise<ToReader> {
+  try {
+    const give = calls.get(call)?.room;
+    if (give === undefined) throw new ImageError('io', 'Nothing may be written here');
+    await give(room);
+    return { handed: wanted, room: true };
+  } catch (error) {
+    return { handed: wanted, error: packError(error) };
+  }
+}
+
+/** Gives what comes through the pipe, one piece after the other; undefined at its end, or without one. */
+function piecesFrom(pipe: Readable | undefined): () => Promise<Uint8Array | undefined> {
+  let moved = Promise.withResolvers<void>();
+  for (const event of ['readable', 'end', 'close']) pipe?.on(event, () => moved.resolve());
+  pipe?.on('error', () => {});
+  return async () => {
+    while (pipe !== undefined) {
+      const piece = pipe.read() as Uint8Array | null;
+      if (piece !== null) return piece;
+      if (pipe.readableEnded || pipe.destroyed) break;
+      moved = Promise.withResolvers<void>();
+      await moved.promise;
+    }
+    return undefined;
+  };
+}
+
+function spawnReader(
+  { entry, code, memoryBytes, threads }: ReaderOptions,
+  { read, write, open }: ReaderFiles,
+): ChildProcess {
   const source = entry.endsWith('.ts') ? ['--conditions=source'] : [];
   const readable = [...code, ...read, ...write];
   const node = [
@@ -200,8 +251,8 @@ function spawnReader({ entry, code, memoryBytes, threads }: ReaderOptions, { rea
     '--no-warnings',
     '--permission',
     '--allow-worker',
-    // Flushing files, and the codecs of the system; a reader that opens no files needs neither.
-    ...(write.length > 0 ? ['--allow-ffi'] : []),
+    // Flushing files, and the codecs of the system; a reader that only inspects needs neither.
+    ...(write.length > 0 || open !== undefined ? ['--allow-ffi'] : []),
     ...readable.map((path) => `--allow-fs-read=${path}`),
     ...write.map((path) => `--allow-fs-write=${path}`),
     `--max-old-space-size=${Math.ceil(memoryBytes / 2 ** 20)}`,
@@ -213,11 +264,16 @@ function spawnReader({ entry, code, memoryBytes, threads }: ReaderOptions, { rea
   const limited = ['-c', LIMITED, String(Math.ceil(dataBytes / 1024)), process.execPath, ...node];
   const [program, parameters] = existsSync(SHELL) ? [SHELL, limited] : [process.execPath, node];
   return spawn(program, parameters, {
-    // The last one is the lifeline: it ends with this process.
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc', 'pipe'],
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc', ...furtherFds(open)],
     serialization: 'advanced',
     env: {},
   });
+}
+
+/** In the order of `READER_FDS`. */
+function furtherFds(open: ReaderFiles['open']): ('pipe' | 'ignore' | number)[] {
+  const lifeline = 'pipe';
+  return open === undefined ? [lifeline] : [lifeline, 'pipe', open.tables, open.runs, open.source ?? 'ignore'];
 }
 
 function watchOf(patienceMs: number | undefined, onEnd: () => void): { moved(): void; end(): void } {
@@ -231,11 +287,13 @@ function notStarted(): ImportError {
   return new ImportError('reader_busy', 'No process could be started to read the image; try again later');
 }
 
-function hung(): ImportError {
+/** The reader of an image moved no more. */
+export function hung(): ImportError {
   return new ImportError('reader_hung', 'Reading the image took too long without an end');
 }
 
-function died(how: string): ImportError {
+/** The reader of an image ended; `how`: a signal, or what happened. */
+export function died(how: string): ImportError {
   return new ImportError('reader_died', `Reading the image made its reader fail (${how})`);
 }
 

@@ -1,24 +1,27 @@
+import { write } from 'node:fs';
+import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import type { ByteSource } from '@diskmorph/disk-image';
-import { ImageError } from '@diskmorph/disk-image';
-import type { ImageTools, ToolWork } from '../image-tools.ts';
+import { ImageError, readBytes } from '@diskmorph/disk-image';
+import { windowedReads } from '@diskmorph/disk-image-node';
+import type { FormatWork, ImageInFormat, ImageTools } from '../image-tools.ts';
 import { packError, unpackError } from './packed-error.ts';
 import type { FromReader, HandedSource, ReaderCalls, ToReader } from './reader-messages.ts';
-
-/** The descriptor of a pipe whose other end is the service's alone: it ends when the service does. */
-export const LIFELINE_FD = 4;
+import { READER_FDS } from './reader-messages.ts';
 
 /** Kills the process when the service is gone, also while the main thread is caught in something. */
 const WATCH_LIFELINE = `
   const { readSync } = require('node:fs');
-  try { while (readSync(${LIFELINE_FD}, Buffer.alloc(1)) > 0); } catch {}
+  try { while (readSync(${READER_FDS.lifeline}, Buffer.alloc(1)) > 0); } catch {}
   process.kill(process.pid, 'SIGKILL');
 `;
+
+type CallWork = Omit<FormatWork, 'stallMs'>;
 
 type Handlers = {
   readonly [Method in keyof ReaderCalls]: (
     of: ReaderCalls[Method]['of'],
-    work: ToolWork,
+    work: CallWork,
   ) => Promise<ReaderCalls[Method]['gives']>;
 };
 
@@ -27,15 +30,19 @@ export function serveReader(tools: ImageTools): void {
   new Worker(WATCH_LIFELINE, { eval: true }).unref();
   process.on('disconnect', die);
   process.on('exit', die);
-  const border = handedSources();
+  const border = serviceBorder();
   const handlers = readerHandlers(tools, border.open);
   const running = new Map<number, AbortController>();
   const answer = async (call: number, method: keyof ReaderCalls, of: unknown): Promise<void> => {
     const control = new AbortController();
     running.set(call, control);
-    const work: ToolWork = { signal: control.signal, onBytes: (done, total) => send({ call, done, total }) };
+    const work: CallWork = {
+      signal: control.signal,
+      onBytes: (done, total) => send({ call, done, total }),
+      room: (bytes) => border.askForRoom(call, bytes),
+    };
     // The border keeps no types: both sides are of one build.
-    const handle = handlers[method] as (of: unknown, work: ToolWork) => Promise<unknown>;
+    const handle = handlers[method] as (of: unknown, work: CallWork) => Promise<unknown>;
     try {
       send({ call, gives: await handle(of, work) });
     } catch (error) {
@@ -74,33 +81,92 @@ function readerHandlers(tools: ImageTools, open: (handed: HandedSource) => ByteS
       await tools.verify(file, expected, work);
       return null;
     },
+    ...formatHandlers(tools, open),
   };
+}
+
+function formatHandlers(
+  tools: ImageTools,
+  open: (handed: HandedSource) => ByteSource,
+): Pick<Handlers, 'openInFormat' | 'sendRange'> {
+  const { tables: tablesFd, runs: runsFd, source: fd } = READER_FDS;
+  let opened: ImageInFormat | undefined;
+  return {
+    async openInFormat({ source: handed, ...order }, work) {
+      const source = handed === null ? { fd } : { source: inWindows(open(handed)) };
+      // The service sees by itself that nothing moves.
+      opened = await tools.openInFormat({ ...order, source, tablesFd, runsFd }, { ...work, stallMs: Infinity });
+      return opened.planned;
+    },
+    async sendRange(range) {
+      if (opened === undefined) throw new Error('assertion failed: an image is open before it is sent');
+      let sending = Promise.resolve();
+      for await (const piece of opened.read(range)) {
+        // One piece is on its way while the next one is made.
+        await sending;
+        sending = sendPiece(piece);
+        sending.catch(() => {});
+      }
+      await sending;
+      return null;
+    },
+  };
+}
+
+function inWindows(source: ByteSource): ByteSource {
+  return windowedReads(source.size, (offset, length) => readBytes(source, offset, length));
+}
+
+const writeSome = promisify(write);
+
+/** Waits while the service takes nothing. The memory of the piece is given back at once. */
+async function sendPiece(piece: Uint8Array): Promise<void> {
+  for (let done = 0; done < piece.length;) {
+    done += (await writeSome(READER_FDS.bytes, piece, done, piece.length - done)).bytesWritten;
+  }
+  if (piece.buffer instanceof ArrayBuffer && piece.buffer.byteLength === piece.byteLength) piece.buffer.transfer(0);
 }
 
 type Handed = Extract<ToReader, { readonly handed: number }>;
 
-/** Sources whose bytes the service hands over as they are asked for. */
-function handedSources(): { open(handed: HandedSource): ByteSource; settle(message: Handed): void } {
-  const waiting = new Map<number, PromiseWithResolvers<Uint8Array>>();
+interface Border {
+  /** A source whose bytes the service hands over as they are asked for. */
+  open(handed: HandedSource): ByteSource;
+  askForRoom(call: number, bytes: number): Promise<void>;
+  /** Takes what the service answers. */
+  settle(message: Handed): void;
+}
+
+type Unnumbered<Message> = Message extends { readonly wanted: number } ? Omit<Message, 'wanted'> : never;
+
+/** What is asked of the service. */
+function serviceBorder(): Border {
+  const waiting = new Map<number, PromiseWithResolvers<Uint8Array | undefined>>();
   let asked = 0;
+  const ask = (what: Unnumbered<FromReader>): Promise<Uint8Array | undefined> => {
+    const wanted = asked++;
+    const settled = Promise.withResolvers<Uint8Array | undefined>();
+    waiting.set(wanted, settled);
+    send({ wanted, ...what });
+    return settled.promise;
+  };
   return {
     open: ({ source, size }) => ({
       size,
       async read(offset, into) {
         if (offset + into.length > size) throw new ImageError('truncated', 'The data ends early', { offset });
-        const wanted = asked++;
-        const settled = Promise.withResolvers<Uint8Array>();
-        waiting.set(wanted, settled);
-        send({ wanted, source, offset, length: into.length });
-        into.set(await settled.promise);
+        into.set((await ask({ source, offset, length: into.length })) ?? []);
       },
       close: async () => {},
     }),
+    async askForRoom(call, room) {
+      await ask({ call, room });
+    },
     settle(message) {
       const settled = waiting.get(message.handed);
       waiting.delete(message.handed);
-      if ('bytes' in message) settled?.resolve(message.bytes);
-      else settled?.reject(unpackError(message.error));
+      if ('error' in message) settled?.reject(unpackError(message.error));
+      else settled?.resolve('bytes' in message ? message.bytes : undefined);
     },
   };
 }
