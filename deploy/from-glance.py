@@ -27,15 +27,20 @@ def session(token_variable):
 source, target = session("GLANCE_TOKEN"), session("DISKMORPH_TOKEN")
 
 
+class Refused(Exception):
+    """One of the services did not do what it was asked; the others' images may still be copied."""
+
+
 def answer(response, *accepted):
     if response.status_code not in accepted:
-        sys.exit(f"{response.request.method} {response.url}: {response.status_code} {response.text[:500]}")
+        raise Refused(f"{response.request.method} {response.url}: {response.status_code} {response.text[:500]}")
     return response
 
 
 def images():
+    # Without "all" Glance leaves out community images, also for administrators.
     for hidden in ("false", "true"):
-        path = f"/v2/images?limit=100&os_hidden={hidden}"
+        path = f"/v2/images?limit=100&visibility=all&os_hidden={hidden}"
         while path:
             page = answer(source.get(GLANCE + path), 200).json()
             yield from page["images"]
@@ -76,17 +81,29 @@ def copy(image):
         copy_data(image)
         present = answer(target.get(url), 200)
         if not same_data(present.json(), image):
-            sys.exit(f"{image['id']}: the copy is not the same")
+            raise Refused("the copy is not the same")
     if image["visibility"] == "shared":
         copy_members(image)
     if image["status"] == "deactivated":
         answer(target.post(f"{url}/actions/deactivate"), 204)
+        return "deactivated"
     return present.json()["status"]
 
 
-for each in images():
-    name = f"{each['id']} {each['name']}"
-    if each["status"] not in ("active", "deactivated", "queued"):
-        print(f"{name}: is {each['status']}, left alone")
-        continue
-    print(f"{name}: {copy(each)}", flush=True)
+def main():
+    refused = 0
+    for each in images():
+        name = f"{each['id']} {each['name']}"
+        if each["status"] not in ("active", "deactivated", "queued"):
+            print(f"{name}: is {each['status']}, left alone")
+            continue
+        try:
+            print(f"{name}: {copy(each)}", flush=True)
+        except (Refused, requests.RequestException) as reason:
+            refused += 1
+            print(f"{name}: NOT COPIED: {reason}", flush=True)
+    if refused > 0:
+        sys.exit(f"{refused} images were not copied: see above")
+
+
+main()
