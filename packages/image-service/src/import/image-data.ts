@@ -51,8 +51,7 @@ export async function uploadData(parts: DataParts, data: IncomingData): Promise<
   try {
     return await fill(parts, { image, store, data, placed });
   } catch (error) {
-    await takeBack(parts, { image, store, placed }, error);
-    throw error;
+    return takeBack(parts, { image, store, placed }, error);
   }
 }
 
@@ -126,19 +125,32 @@ export async function inspectStored(
   return verdict.virtualSize ?? verdict.fileSize;
 }
 
+/** Undoes an upload and throws why; gives the image when it has its data all the same. */
 async function takeBack(
   parts: DataParts,
   { image, store, placed }: Omit<Filling, 'data'>,
   why: unknown,
-): Promise<void> {
+): Promise<ImageRecord> {
+  const { location } = placed;
   try {
-    if (placed.location !== undefined) await store.delete(placed.location);
+    const current = await settledImage(parts, image.id);
+    if (current.locations.some((place) => place.store === store.id && place.location === location)) return current;
+    if (location !== undefined) await store.delete(location);
     else await store.discardUnfinished(image.id);
     await queueAgain(parts, image.id, { from: 'saving', why: describeFailure(why) });
   } catch (error) {
     // The next start finds the image still `saving` and does the same.
     parts.log(`image ${image.id}: what its failed upload left could not be removed: ${String(error)}`);
   }
+  throw why;
+}
+
+/**
+ * The image as it is for certain: what was to be written to it before, and of which nobody knows whether it was because the
+ * database went away, has been written or never will be.
+ */
+export function settledImage({ catalog }: Pick<DataParts, 'catalog'>, imageId: string): Promise<ImageRecord> {
+  return changeImage(catalog.images, imageId, () => ({}));
 }
 
 /**

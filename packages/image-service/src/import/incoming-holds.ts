@@ -42,11 +42,12 @@ export function incomingHolds({ holds, node, now, log }: IncomingHoldParts): Inc
       try {
         const result = await work();
         await ended();
-        await (afterwards === 'rests' ? holds.keep({ id, imageId, node, expiresAt: null }) : holds.release(id));
+        if (afterwards === 'rests') await holds.keep({ id, imageId, node, expiresAt: null });
+        // Without it the hold ends by itself.
+        else await holds.release(id).catch(() => {});
         return result;
       } catch (error) {
         await ended();
-        // Without it the hold ends by itself.
         await holds.release(id).catch(() => {});
         throw error;
       }

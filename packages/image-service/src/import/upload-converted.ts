@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ImageRecord } from '../catalog/image.ts';
 import { changeImage } from '../catalog/repositories.ts';
-import type { NewTask, TaskRecord } from '../catalog/task.ts';
+import type { NewTask } from '../catalog/task.ts';
 import type { Engine } from '../flow/engine.ts';
 import { describeFailure } from './failure.ts';
 import { readerOf } from './format-table.ts';
@@ -11,6 +11,7 @@ import {
   queueAgain,
   refuseUnlessDescribed,
   refuseUnlessQueued,
+  settledImage,
   WRAPPING_CONTAINERS,
   writableStore,
 } from './image-data.ts';
@@ -69,11 +70,11 @@ export async function uploadConverted<T>(
     refuseUnlessDescribed(current);
     return { status: 'saving' };
   });
-  let task: TaskRecord;
+  const taskId = randomUUID();
   try {
     const { path } = await keepStaged(parts, data);
-    task = await submitImport(parts, engine, {
-      taskId: randomUUID(),
+    await submitImport(parts, engine, {
+      taskId,
       taskType: 'api_image_import',
       taskInput: { image_id: imageId, import_req: { method: { name: 'upload' }, stores: [store.id] } },
       image: imageId,
@@ -84,24 +85,32 @@ export async function uploadConverted<T>(
       asker,
     });
   } catch (error) {
-    await takeBack(parts, imageId, error);
-    throw error;
+    await takeBack(parts, { imageId, taskId }, error);
   }
-  await engine.wait(task.id);
-  const ended = await parts.catalog.tasks.get(task.id);
+  await engine.wait(taskId);
+  const ended = await parts.catalog.tasks.get(taskId);
   if (ended.status === 'failure') throw new UploadFailedError(ended.errorCode ?? 'internal', ended.message);
   if (ended.status !== 'success') {
     throw new UploadFailedError('unavailable', 'The service stops; it goes on with the image when it is started again');
   }
 }
 
-async function takeBack<T>(parts: ImportParts<T>, imageId: string, error: unknown): Promise<void> {
-  const { uploads, log } = parts;
+/** Undoes what came before the task and throws why; returns when the task is there all the same. */
+async function takeBack<T>(
+  parts: ImportParts<T>,
+  { imageId, taskId }: { readonly imageId: string; readonly taskId: string },
+  why: unknown,
+): Promise<void> {
+  const { uploads, catalog, log } = parts;
   try {
+    await settledImage(parts, imageId);
+    const tasks = await catalog.tasks.list({ imageId });
+    if (tasks.some(({ id }) => id === taskId)) return;
     await uploads.remove(imageId);
-    await queueAgain(parts, imageId, { from: 'saving', why: describeFailure(error) });
+    await queueAgain(parts, imageId, { from: 'saving', why: describeFailure(why) });
   } catch (fault) {
     // The next start finds the image still `saving` and does the same.
     log(`image ${imageId}: what its failed upload left could not be removed: ${String(fault)}`);
   }
+  throw why;
 }
