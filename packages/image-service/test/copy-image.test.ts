@@ -225,8 +225,8 @@ describe('a copy that fails', () => {
     expect(await storedIn('b', id)).toEqual([]);
   });
 
-  test('because its project may not have so much is taken back', async () => {
-    const id = await serve({ overrides: { 'project_limits.image_size_total': '1' } });
+  test('because its project may not have so much as it turns out to be is taken back', async () => {
+    const id = await serve({ overrides: { 'project_limits.image_size_total': '1', 'b.output_format': 'qcow2' } });
     await copy(id, { stores: ['b'] });
     expect(await endOf(id)).toMatchObject({ status: 'failure', error_code: 'over_quota' });
     expect(await image(id)).toMatchObject({ status: 'active', stores: 'a', os_glance_failed_import: 'b' });

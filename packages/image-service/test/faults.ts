@@ -73,13 +73,13 @@ function refusingActivation(catalog: RawParts['catalog']): RawParts['catalog'] {
 export function gatedParts(parts: RawParts, life: Doom): RawParts {
   const { catalog, stores, staging, tools, journal } = parts;
   const { release, hashed, ...async } = staging;
-  const { readable, checkOptions, ...toolWork } = tools;
+  const { readable, checkOptions, leastBytes, ...toolWork } = tools;
   return {
     ...parts,
     // A submission and a hold belong to the transaction around them: a process that dies in a transaction is the database's affair.
     journal: { ...doomedAll({ ...journal }, life), submit: journal.submit, hold: journal.hold },
     staging: { ...doomedAll(async, life), release, hashed },
-    tools: { ...doomedAll(toolWork, life), readable, checkOptions },
+    tools: { ...doomedAll(toolWork, life), readable, checkOptions, leastBytes },
     stores: new Map(
       Array.from(stores, ([id, store]) => {
         const { put, delete: remove, blobsOf, discardUnfinished, clearLeftovers } = store;

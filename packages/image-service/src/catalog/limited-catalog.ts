@@ -2,7 +2,7 @@ import type { ImageChanges, ImageRecord, NewImage } from './image.ts';
 import { changedImage } from './image.ts';
 import type { LimitSource, ProjectLimits, ProjectUse, Promised, PromiseWish } from './quota.ts';
 import { bytesInStores, isFilling, refuseOverLimits } from './quota.ts';
-import type { Catalog, CatalogInTransaction, ImageRepo } from './repositories.ts';
+import type { Catalog, CatalogInTransaction, ImageRepo, ReservationRepo } from './repositories.ts';
 
 /** The parts of a catalogue that counting needs, all in one transaction. */
 type Counting = Pick<CatalogInTransaction<unknown>, 'images' | 'reservations'>;
@@ -14,14 +14,21 @@ type Together = <T>(work: (catalog: Counting) => Promise<T>) => Promise<T>;
  * What is promised to an image counts as long as the image is being brought in: when its process dies, it ends with that.
  */
 export function limitedCatalog<T>(catalog: Catalog<T>, limits: LimitSource): Catalog<T> {
-  const together: Together = (work) => catalog.transaction(work);
   return {
     ...catalog,
-    images: limitedImages(catalog.images, limits, together),
+    ...limitedParts(catalog, limits, (work) => catalog.transaction(work)),
+    transaction: (work) =>
+      catalog.transaction((inside) => work({ ...inside, ...limitedParts(inside, limits, (each) => each(inside)) })),
+  };
+}
+
+function limitedParts({ images, reservations }: Counting, limits: LimitSource, together: Together): Counting {
+  return {
+    images: limitedImages(images, limits, together),
     reservations: {
-      ...catalog.reservations,
+      ...reservations,
       async promise(imageId, wish) {
-        const { owner } = await catalog.images.get(imageId);
+        const { owner } = await images.get(imageId);
         const most = await limits.of(owner);
         if (most[wish.kind] === undefined) return Number.POSITIVE_INFINITY;
         return together(async (inside) => {
@@ -30,10 +37,6 @@ export function limitedCatalog<T>(catalog: Catalog<T>, limits: LimitSource): Cat
         });
       },
     },
-    transaction: (work) =>
-      catalog.transaction((inside) =>
-        work({ ...inside, images: limitedImages(inside.images, limits, (each) => each(inside)) }),
-      ),
   };
 }
 
@@ -94,13 +97,31 @@ function limitedImages(repo: ImageRepo, limits: LimitSource, together: Together)
       const most = await limits.of(owner);
       if (Object.values(most).every((limit) => limit === undefined)) return repo.save(image, changes);
       return together(async (inside) => {
-        const { rest } = await held(inside, owner, image.id);
+        const { rest, own } = await held(inside, owner, image.id);
         refuseOverLimits(most, rest, growth);
-        await inside.reservations.clear(image.id);
-        return inside.images.save(image, changes);
+        const after = await inside.images.save(image, changes);
+        await keepRest(inside.reservations, { before: image, after, own, recorded: growth.storedBytes ?? 0 });
+        return after;
       });
     },
   };
+}
+
+interface Recorded {
+  readonly before: ImageRecord;
+  readonly after: ImageRecord;
+  readonly own: Promised;
+  /** Bytes that were promised and are there now. */
+  readonly recorded: number;
+}
+
+/** An image that is still being brought in keeps the promise of what has not come yet; others have none. */
+async function keepRest(reservations: ReservationRepo, { before, after, own, recorded }: Recorded): Promise<void> {
+  const goesOn = isFilling(before) && isFilling(after);
+  if (!goesOn) return reservations.clear(after.id);
+  if (own.storedBytes > 0) {
+    await reservations.set(after.id, { ...own, storedBytes: Math.max(0, own.storedBytes - recorded) });
+  }
 }
 
 /** What a change adds to what the image's project uses; undefined: nothing that has a limit. */

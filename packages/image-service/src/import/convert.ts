@@ -1,6 +1,10 @@
+import { stat } from 'node:fs/promises';
 import type { Step, StepContext } from '../flow/step.ts';
 import { ImportError } from './errors.ts';
 import { readerOf } from './format-table.ts';
+import type { ToolConversion } from './image-tools.ts';
+import type { ResultBytes } from './promised-room.ts';
+import { exactly, forecastBytes } from './promised-room.ts';
 import type { ImportParts, StageOf } from './stage-context.ts';
 import { inPhase, stageName } from './stage-context.ts';
 import type { Converted, ImportInput, OtherForms, Staged, WantedForm } from './state.ts';
@@ -27,20 +31,29 @@ export function warnOnce(log: (message: string) => void): WarnUnset {
   };
 }
 
+/** What is done beside a conversion. */
+export interface ConvertSurroundings<Input> {
+  readonly warnUnset: WarnUnset;
+  /** Gets what the result will take before it is made; throws when there is no room for that. */
+  readonly promise?: (input: Input, result: ResultBytes, context: StepContext) => Promise<void>;
+}
+
 /**
  * Converts the file to the wanted format. The source is read as the record's `disk_format` says, never as its content
  * looks (CVE-2015-5162); nothing that a header names is opened. The source stays until the whole import has ended.
  */
-export function convertStep<T>(
+export function convertStep<T, Input extends ConvertInput>(
   parts: ImportParts<T>,
   of: StageOf,
-  warnUnset: WarnUnset,
-): Step<ConvertInput, Converted> {
+  { warnUnset, promise }: ConvertSurroundings<Input>,
+): Step<Input, Converted> {
   const conversion = imageConversion(parts, of, '');
   return {
     name: stageName('Convert', of),
     async execute(input, context) {
-      const converted = await conversion.run(input, context);
+      const plan = await conversion.plan(input, context);
+      await promise?.(input, plan.result, context);
+      const converted = await conversion.run(plan, context);
       // Elsewhere it is the plugins that say whether there is a conversion.
       if (input.conversion_format !== null || of.taskType !== 'import') return converted;
       warnUnset();
@@ -65,43 +78,80 @@ export function convertOtherStep<T>(
   const conversion = imageConversion(parts, of, `-${form.key}`);
   return {
     name: `${stageName('Convert', of)}-${form.key}`,
-    async execute({ image_path, source_path, other_converted, ...input }, context) {
-      const { conversion_format, conversion_options } = form;
-      const image = { ...input, file_path: image_path ?? source_path, conversion_format, conversion_options };
-      return { other_converted: { ...other_converted, [form.key]: await conversion.run(image, context) } };
+    async execute(input, context) {
+      const plan = await conversion.plan(otherInput(input, form), context);
+      const { other_converted } = input;
+      return { other_converted: { ...other_converted, [form.key]: await conversion.run(plan, context) } };
     },
     revert: ({ image_id: imageId }) => conversion.undo(imageId),
   };
 }
 
+function otherInput(
+  { image_id, described, image_path, source_path }: ConvertOtherInput,
+  { conversion_format, conversion_options }: WantedForm,
+): ConvertInput {
+  const file = { image_id, file_path: image_path ?? source_path, conversion_format, conversion_options };
+  return described === undefined ? file : { ...file, described };
+}
+
+/** What a further form will take; reads tables and writes nothing. */
+export async function forecastOther<T>(
+  parts: ImportParts<T>,
+  of: StageOf,
+  {
+    form,
+    input,
+    context,
+  }: { readonly form: WantedForm; readonly input: ConvertOtherInput; readonly context: StepContext },
+): Promise<ResultBytes> {
+  return (await imageConversion(parts, of, `-${form.key}`).plan(otherInput(input, form), context)).result;
+}
+
+/** What is to be done with an image, and what the result will take. */
+type ConversionPlan = { readonly result: ResultBytes } & (
+  | { readonly kept: Converted }
+  | { readonly conversion: ToolConversion; readonly checkpointDir: string; readonly spaceBytes: number }
+);
+
 interface ImageConversion {
-  run(input: ConvertInput, context: StepContext): Promise<Converted>;
+  /** Reads tables and writes nothing. */
+  plan(input: ConvertInput, context: StepContext): Promise<ConversionPlan>;
+  run(plan: ConversionPlan, context: StepContext): Promise<Converted>;
   undo(imageId: string): Promise<void>;
 }
 
 /** `suffix` tells the files of several conversions of one image apart. */
 function imageConversion<T>(parts: ImportParts<T>, of: StageOf, suffix: string): ImageConversion {
+  const { staging, tools } = parts;
   const pathsOf = async (imageId: string): Promise<ConversionPaths> => ({
-    target: await parts.staging.pathOf(of.taskId, `${imageId}.converted${suffix}`),
-    checkpointDir: await parts.staging.pathOf(of.taskId, `${imageId}.checkpoints${suffix}`),
+    target: await staging.pathOf(of.taskId, `${imageId}.converted${suffix}`),
+    checkpointDir: await staging.pathOf(of.taskId, `${imageId}.checkpoints${suffix}`),
   });
   return {
-    async run(input, context) {
+    async plan(input, { signal }) {
       const { diskFormat: declared, containerFormat } = await declaredFormats(of, input);
-      const unchanged = unconverted(input.file_path, declared, containerFormat);
-      const wanted = input.conversion_format;
-      if (wanted === null) return unchanged;
-      if (declared === 'iso') return { ...unchanged, conversion_note: 'not converted: an ISO image stays as it is' };
-      const reader = readerFor(declared, parts.tools.readable);
+      const { file_path: path, conversion_format: wanted, conversion_options: options } = input;
+      const keep = async (note: string): Promise<ConversionPlan> => ({
+        kept: { ...unconverted(path, declared, containerFormat), conversion_note: note },
+        result: exactly((await stat(path)).size),
+      });
+      if (wanted === null) return keep('');
+      if (declared === 'iso') return keep('not converted: an ISO image stays as it is');
+      const reader = readerFor(declared, tools.readable);
       if (reader === wanted && input.same_format === undefined) {
-        return { ...unchanged, conversion_note: `not converted: the image is ${wanted} already` };
+        return keep(`not converted: the image is ${wanted} already`);
       }
-      return runConversion(parts, { input, reader, wanted, context, ...(await pathsOf(input.image_id)) });
+      const { target, checkpointDir } = await pathsOf(input.image_id);
+      const conversion = { source: { path, format: reader }, target: { path: target, format: wanted, options } };
+      const forecast = await tools.forecast(conversion, { signal });
+      return { conversion, checkpointDir, spaceBytes: forecast.spaceBytes, result: forecastBytes(forecast) };
     },
+    run: async (plan, context) => ('kept' in plan ? plan.kept : runConversion(parts, plan, context)),
     async undo(imageId) {
       const { target, checkpointDir } = await pathsOf(imageId);
-      await parts.staging.discard(target);
-      await parts.staging.discard(checkpointDir);
+      await staging.discard(target);
+      await staging.discard(checkpointDir);
     },
   };
 }
@@ -142,23 +192,13 @@ export function readerFor(declared: string, readable: readonly string[]): string
   throw new ImportError('not_convertible', `Images of the disk_format "${declared}" cannot be converted`);
 }
 
-interface RunningConversion extends ConversionPaths {
-  readonly input: ConvertInput;
-  readonly reader: string;
-  readonly wanted: string;
-  readonly context: StepContext;
-}
-
-async function runConversion<T>(parts: ImportParts<T>, running: RunningConversion): Promise<Converted> {
-  const { tools, staging } = parts;
-  const { input, reader, wanted, target, checkpointDir } = running;
-  const { jobId, signal, report } = running.context;
-  const conversion = {
-    source: { path: input.file_path, format: reader },
-    target: { path: target, format: wanted, options: input.conversion_options },
-  };
+async function runConversion<T>(
+  { tools, staging }: ImportParts<T>,
+  { conversion, checkpointDir, spaceBytes }: Exclude<ConversionPlan, { readonly kept: Converted }>,
+  { jobId, signal, report }: StepContext,
+): Promise<Converted> {
+  const { target } = conversion;
   try {
-    const { spaceBytes } = await tools.forecast(conversion, { signal });
     await staging.reserve(jobId, spaceBytes, { signal });
     const onBytes = inPhase('convert', report);
     const { contentId, virtualSize, resumedFromBytes } = await tools.convert(conversion, {
@@ -167,9 +207,9 @@ async function runConversion<T>(parts: ImportParts<T>, running: RunningConversio
       onBytes,
     });
     return {
-      file_path: target,
+      file_path: target.path,
       converted: true,
-      disk_format: wanted,
+      disk_format: target.format,
       container_format: 'bare',
       content: { id: contentId, size: virtualSize },
       resumed_from: resumedFromBytes,

@@ -4,6 +4,7 @@ import { activateStep } from './activate.ts';
 import { concludeImport } from './conclude.ts';
 import type { WarnUnset } from './convert.ts';
 import { convertOtherStep, convertStep } from './convert.ts';
+import { importRoom } from './import-room.ts';
 import { inspectStep } from './inspect.ts';
 import { scratchRemains } from './scratch-files.ts';
 import { stageStep } from './stage.ts';
@@ -25,7 +26,7 @@ export function importFlow<T>(parts: ImportParts<T>, warnUnset: WarnUnset): Flow
     const verified = linearFlow<ImportInput>()
       .add(stageStep(parts, of))
       .add(inspectStep(parts, of))
-      .add(convertStep(parts, of, warnUnset))
+      .add(convertStep(parts, of, { warnUnset, promise: importRoom(parts, of) }))
       .add(verifyStep(parts, of));
     let made: FlowBuilder<StateOf<typeof verified> & OtherForms> = verified;
     for (const form of input.other_forms ?? []) {

@@ -47,7 +47,7 @@ function convertTask(given: Given): AnyStep {
   );
   const tools = {
     readable: ['raw', 'qcow2', 'vmdk'],
-    forecast: async () => ({ virtualSize: 6, spaceBytes: 6 }),
+    forecast: async () => ({ virtualSize: 6, spaceBytes: 6, leastBytes: 0 }),
     convert: async (conversion: ToolConversion) => {
       conversions.push(conversion);
       await writeFile(conversion.target.path, 'converted');

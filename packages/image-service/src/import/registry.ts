@@ -30,7 +30,7 @@ export function flowRegistry<T>(parts: ImportParts<T>, warnUnset: WarnUnset): Re
   return new Map([
     ['stage', stageFlow((of) => stageStep(parts, of))],
     ['inspect', stageFlow((of) => inspectStep(parts, of))],
-    ['convert', stageFlow((of) => configured(parts, convertStep(parts, of, warnUnset)))],
+    ['convert', stageFlow((of) => configured(parts, convertStep(parts, of, { warnUnset })))],
     ['verify', stageFlow((of) => verifyStep(parts, of))],
     ['activate', stageFlow((of) => activateStep(parts, of))],
   ]);

@@ -5,6 +5,7 @@ import type { ImageStore } from '../store/store.ts';
 import { ImportError } from './errors.ts';
 import type { FormsState } from './forms.ts';
 import { formFor } from './forms.ts';
+import { promiseStored } from './import-room.ts';
 import type { ImportParts, StageOf } from './stage-context.ts';
 import type { ImportInput, Stored } from './state.ts';
 import { fillStep, putFile, storeOf, strayBlobs, withFailed, withoutAwaited } from './store-filling.ts';
@@ -17,7 +18,7 @@ export function storeStep<T>(parts: ImportParts<T>, of: StageOf, storeId: string
   return fillStep(parts, of, {
     storeId,
     async fill(input: StoreInput, context) {
-      await promiseRoom(parts, input, storeId);
+      await promiseStored(parts, input, storeId);
       const location = await putInto(parts, storeOf(parts, storeId), { input, context });
       await noteStore(of, input.image_id, { store: storeId, failed: [] });
       return location;
@@ -25,13 +26,6 @@ export function storeStep<T>(parts: ImportParts<T>, of: StageOf, storeId: string
     empty: (input) => emptyStore(parts, storeId, input.image_id),
     noteFailed: (input) => noteStore(of, input.image_id, { store: storeId, failed: [storeId] }),
   });
-}
-
-/** Promises the image what this store and those that are filled already take. Throws `over_quota`. */
-async function promiseRoom<T>({ catalog }: ImportParts<T>, input: StoreInput, storeId: string): Promise<void> {
-  const stores = [...input.filled_stores.map(({ store }) => store), storeId];
-  const bytes = stores.reduce((sum, store) => sum + formFor(input, store).size, 0);
-  await catalog.reservations.promise(input.image_id, { kind: 'storedBytes', atLeast: bytes, wished: bytes });
 }
 
 interface Put {

@@ -16,11 +16,20 @@ export function chosenWriter(tools: ImageTools, { format, options }: WantedForma
   if (writer === undefined) {
     throw new ImportError('invalid_value', `"${format}" is no format that images can be converted to`);
   }
+  asCallersFault(() => tools.checkOptions(writer, options));
+  return writer;
+}
+
+/** Bytes that any result has at least; 0 where the size of the disk is not known. Throws `invalid_value` for a disk too large. */
+export function leastBytes(tools: ImageTools, target: WantedFormat, virtualSize: number | null): number {
+  return virtualSize === null ? 0 : asCallersFault(() => tools.leastBytes(target, virtualSize));
+}
+
+/** Whatever is wrong with options is the caller's to put right. */
+function asCallersFault<T>(work: () => T): T {
   try {
-    tools.checkOptions(writer, options);
+    return work();
   } catch (error) {
-    // Whatever is wrong with options is the caller's to put right.
     throw error instanceof ImageError ? new ImportError('invalid_value', error.message) : error;
   }
-  return writer;
 }

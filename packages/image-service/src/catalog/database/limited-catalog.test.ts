@@ -124,6 +124,42 @@ describe.each(DATABASE_KINDS)('limits of projects on %s', (kind) => {
     expect(await catalog.images.usage('p')).toMatchObject({ stagedBytes: 100 });
   });
 
+  test('of an image that is filled further, what is recorded is taken from what was promised', async () => {
+    const catalog = await makeCatalog({ storedBytes: 100 });
+    const image = await activate(
+      catalog,
+      await catalog.images.save(await insert(catalog, 'a'), { status: 'saving' }),
+      30,
+    );
+    const lock = { [IMPORT_TASK_PROPERTY]: 't' };
+    const locked = await catalog.transaction(async ({ images, reservations }) => {
+      const saved = await images.save(image, { properties: lock });
+      await reservations.promise('a', { kind: 'storedBytes', atLeast: 60, wished: 60 });
+      return saved;
+    });
+    expect(await catalog.images.usage('p')).toMatchObject({ storedBytes: 90 });
+    const locations = [...locked.locations, { store: 't', location: 'x' }];
+    const twice = await catalog.images.save(locked, { locations });
+    expect(await catalog.images.usage('p')).toMatchObject({ storedBytes: 90 });
+    await catalog.images.save(twice, { properties: {} });
+    expect(await catalog.images.usage('p')).toMatchObject({ storedBytes: 60 });
+  });
+
+  test('a promise that is too much undoes the transaction around it', async () => {
+    const catalog = await makeCatalog({ storedBytes: 100 });
+    const image = await activate(
+      catalog,
+      await catalog.images.save(await insert(catalog, 'a'), { status: 'saving' }),
+      30,
+    );
+    const work = catalog.transaction(async ({ images, reservations }) => {
+      await images.save(image, { properties: { [IMPORT_TASK_PROPERTY]: 't' } });
+      await reservations.promise('a', { kind: 'storedBytes', atLeast: 71, wished: 71 });
+    });
+    await expect(work).rejects.toMatchObject(OVER);
+    expect((await catalog.images.get('a')).properties).toEqual({});
+  });
+
   test('nothing is recorded that would be too much, whatever was promised; several places count several times', async () => {
     const catalog = await makeCatalog({ storedBytes: 100 });
     const image = await catalog.images.save(await insert(catalog, 'a'), { status: 'importing' });

@@ -7,6 +7,7 @@ import type { ImportParts, StageOf } from '../stage-context.ts';
 import { inPhase, stageName } from '../stage-context.ts';
 import type { MadeForm } from '../state.ts';
 import { openStoredPlace } from '../stored-data.ts';
+import { promiseForms } from './room.ts';
 import type { CopyInput, Fetched } from './state.ts';
 import { fetchedKey } from './state.ts';
 
@@ -27,13 +28,15 @@ export function fetchStep<T>(parts: ImportParts<T>, of: StageOf): Step<CopyInput
         fetched[key] = await fetchForm(parts, { image, key, path: await pathOf(input, key), context });
       }
       const main = fetched[''];
-      return {
+      const staged: Fetched = {
         fetched,
         source_path: main?.file_path ?? '',
         source_virtual_size: main?.virtual_size ?? 0,
         filled_stores: [],
         failed_stores: [],
       };
+      await promiseForms(parts, of, { input: { ...input, ...staged }, context });
+      return staged;
     },
     async revert(input) {
       for (const key of sourcesOf(input)) await staging.discard(await pathOf(input, key));

@@ -4,6 +4,7 @@ import type { Step, StepContext } from '../../flow/step.ts';
 import type { ImageStore } from '../../store/store.ts';
 import { imageForm } from '../forms.ts';
 import { refuseForeign } from '../image-in-use.ts';
+import { exactly, promiseRoom } from '../promised-room.ts';
 import type { ImportParts, StageOf } from '../stage-context.ts';
 import type { MadeForm, OtherForms, Stored } from '../state.ts';
 import { fillStep, putFile, storeOf, strayBlobs, withFailed, withoutAwaited } from '../store-filling.ts';
@@ -35,6 +36,7 @@ async function placeIn<T>(parts: ImportParts<T>, of: StageOf, { input, context, 
   const image = await parts.catalog.images.get(input.image_id);
   const earlier = image.locations.find((place) => place.store === storeId);
   if (earlier !== undefined) return earlier.location;
+  await promiseOpen(parts, input, storeId);
   await removeStray(parts, store, image.id);
   const { file_path: path, size: sizeBytes } = formIn(input, storeId);
   const file = { storeId, imageId: image.id, path, sizeBytes, attemptBase: input.attempt_base };
@@ -45,6 +47,15 @@ async function placeIn<T>(parts: ImportParts<T>, of: StageOf, { input, context, 
     return { locations: [...current.locations, place], properties: withoutAwaited(current.properties, storeId) };
   });
   return location;
+}
+
+/** Promises the image what this store takes, and those that come after it. Throws `over_quota`. */
+async function promiseOpen<T>({ catalog }: ImportParts<T>, input: PlaceInput, storeId: string): Promise<void> {
+  const open = input.stores.slice(input.stores.indexOf(storeId));
+  const [now, ...later] = open.map((store) => exactly(formIn(input, store).size));
+  if (now === undefined) throw new Error('assertion failed: a store that is filled is among those of the copy');
+  const needed = input.all_stores_must_succeed ? [now, ...later] : [now];
+  await promiseRoom(catalog, input.image_id, { needed, hopedFor: later.slice(needed.length - 1) });
 }
 
 /** What the store gets. */

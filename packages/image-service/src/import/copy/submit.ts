@@ -16,6 +16,7 @@ import type { ImportParts } from '../stage-context.ts';
 import { groupOf } from '../task-group.ts';
 import type { StoreWish } from '../wanted-stores.ts';
 import { wantedStores } from '../wanted-stores.ts';
+import { promiseAsked } from './room.ts';
 import type { CopyForm, CopyInput } from './state.ts';
 
 /** The name under which the engine knows the flow of copies. */
@@ -36,7 +37,8 @@ const ATTEMPTS = 10_000;
 
 /**
  * Records lock, task and job in one transaction. Of all stores, those that have the image already are left out; when none
- * is left there is nothing to do, and no task. Throws `invalid_value`, also for a named store that has the image, and `conflict`.
+ * is left there is nothing to do, and no task. Throws `invalid_value`, also for a named store that has the image, `conflict`,
+ * and `over_quota` when there certainly is no room.
  */
 export async function submitCopy<T>(
   parts: ImportParts<T>,
@@ -44,7 +46,7 @@ export async function submitCopy<T>(
   wanted: WantedCopy,
 ): Promise<TaskRecord | undefined> {
   const asked = wantedStores(parts, wanted);
-  return parts.catalog.transaction(async ({ images, tasks, transaction }) => {
+  return parts.catalog.transaction(async ({ images, tasks, reservations, transaction }) => {
     const image = await images.get(checkedId(wanted.imageId));
     refuseImage(image);
     const stores = missingStores(image, asked, wanted);
@@ -68,6 +70,7 @@ export async function submitCopy<T>(
       // Every save of the image has a revision of its own; uploads and imports are named after far smaller numbers.
       attempt_base: image.revision * ATTEMPTS,
     };
+    await promiseAsked(parts, { reservations }, { image, input });
     await engine.submit({ id: task.id, flow: COPY_FLOW, input, ...groupOf(task) }, transaction);
     return task;
   });

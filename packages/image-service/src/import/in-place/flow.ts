@@ -11,6 +11,7 @@ import { verifyStep } from '../verify.ts';
 import { fetchStep } from './fetch.ts';
 import type { ConversionInput } from './state.ts';
 import { placeStep } from './place.ts';
+import { conversionRoom } from './room.ts';
 import { switchStep } from './switch.ts';
 
 /** The name under which the engine knows the flow of conversions in place. */
@@ -29,7 +30,7 @@ export function conversionFlow<T>(parts: ImportParts<T>): FlowFactory {
     let stored = linearFlow<ConversionInput>()
       .add(fetchStep(parts, of))
       .add(inspectStep(parts, of))
-      .add(convertStep(parts, of, () => {}))
+      .add(convertStep(parts, of, { warnUnset: () => {}, promise: conversionRoom(parts) }))
       .add(verifyStep(parts, of));
     for (const store of input.stores) stored = stored.add(placeStep(parts, of, store));
     return {

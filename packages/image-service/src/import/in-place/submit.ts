@@ -8,11 +8,14 @@ import { readerFor } from '../convert.ts';
 import { ImportError } from '../errors.ts';
 import { WRAPPING_CONTAINERS } from '../image-data.ts';
 import { diskFormatOf, readerNamed } from '../format-table.ts';
+import type { ResultBytes } from '../promised-room.ts';
+import { exactly } from '../promised-room.ts';
 import type { ImportParts } from '../stage-context.ts';
 import { groupOf } from '../task-group.ts';
-import { chosenWriter } from '../target-choice.ts';
+import { chosenWriter, leastBytes } from '../target-choice.ts';
 import { CONVERSION_FLOW, CONVERSION_TASK } from './flow.ts';
 import type { ConversionInput } from './state.ts';
+import { promiseReplaced } from './room.ts';
 import { placeName } from './state.ts';
 
 /** What somebody wants made of an image that there is. */
@@ -36,7 +39,8 @@ const ATTEMPTS = 10_000;
 
 /**
  * Records lock, task and job in one transaction, after checking everything that can be known before work starts. An image
- * that has the format already is left alone, and its task has ended. Throws `invalid_value`, `not_convertible`, `conflict`.
+ * that has the format already is left alone, and its task has ended. Throws `invalid_value`, `not_convertible`, `conflict`,
+ * `over_quota`.
  */
 export async function submitConversion<T>(
   parts: ImportParts<T>,
@@ -60,6 +64,7 @@ export async function submitConversion<T>(
     }
     await catalog.images.save(image, { properties: { ...image.properties, [IMPORT_TASK_PROPERTY]: task.id } });
     const input = conversionInput(parts, { image, target, wanted });
+    await promiseReplaced(catalog, image, { stores: input.stores, result: leastResult(parts, target, image) });
     await engine.submit({ id: task.id, flow: CONVERSION_FLOW, input, ...groupOf(task) }, catalog.transaction);
     return task;
   });
@@ -82,6 +87,11 @@ function checkedTarget<T>({ tools, settings }: ImportParts<T>, wanted: WantedCon
     throw new ImportError('invalid_value', `"${container}" is no container_format of this service`);
   }
   return { format, options };
+}
+
+/** What is known of the result before anything is read. */
+function leastResult<T>({ tools }: ImportParts<T>, target: Target, { virtualSize }: ImageRecord): ResultBytes {
+  return exactly(leastBytes(tools, target, virtualSize));
 }
 
 function refuseImage({ id, status, properties, locations, containerFormat }: ImageRecord): void {
