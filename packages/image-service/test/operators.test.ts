@@ -167,7 +167,7 @@ describe('/metrics', () => {
       /^diskmorph_store_free_bytes\{store="b"\} \d+$/m,
       /^process_resident_memory_bytes \d+$/m,
       /^process_cpu_seconds_total [\d.]+$/m,
-      /^nodejs_eventloop_lag_seconds\{quantile="0\.99"\} [\d.e-]+$/m,
+      /^nodejs_eventloop_lag_p99_seconds [\d.e-]+$/m,
       /^target_info\{service_name="diskmorph",service_version="0"\} 1$/m,
     ])
       expect(text).toMatch(line);
