@@ -1,4 +1,6 @@
-import type { Door, Service } from './engines.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Service } from './engines.ts';
+import type { Door } from './processes.ts';
 import type { Record as Happened } from './record.ts';
 import { count } from './record.ts';
 
@@ -24,6 +26,9 @@ export type Ask = (line: string, body?: Sent) => Promise<Answer | undefined>;
 /** Longest wait for an answer; a service that is killed answers by closing the connection. */
 const ANSWER_MS = 90_000;
 
+/** Before a client that was put off does something else. */
+const PUT_OFF_MS = 300;
+
 /** An answer in one line. */
 export function textOf({ status, bytes, callId }: Answer): string {
   return `${status} (${callId}) ${bytes}`;
@@ -46,6 +51,7 @@ export function askOf(service: Service, happened: Happened): Ask {
       if (answer.status < 500) return answer;
       if (answer.status === 503 && response.headers.has('retry-after') && isExcused()) {
         count(happened, 'put off');
+        await delay(PUT_OFF_MS);
         return undefined;
       }
       happened.violations.push(`${line}: ${textOf(answer)}`);

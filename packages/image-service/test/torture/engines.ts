@@ -42,8 +42,8 @@ const LONGEST_ABSENCE_MS = 4000;
 /** When it is there again, connections that broke meanwhile may still be found. */
 const AFTERMATH_MS = 3000;
 
-/** The state in PostgreSQL, which is killed too; two processes that serve and two that only work. */
-export function postgresEngine(): Engine {
+/** The state in PostgreSQL, which is killed too unless it is spared; two processes that serve and two that only work. */
+export function postgresEngine(database: 'killed too' | 'spared'): Engine {
   let server: PostgresServer | undefined;
   return {
     async prepare() {
@@ -51,12 +51,13 @@ export function postgresEngine(): Engine {
       return { database: { connection: await server.database() }, diskmorph: { free_space_margin: '0' } };
     },
     service(files) {
-      const database = mortalDatabase(() => server);
+      const mortal = mortalDatabase(() => server);
+      const share = database === 'spared' ? 0 : DATABASE_SHARE;
       const roles = [API, [...API, '--no-worker'], WORKER, WORKER];
-      const processes = runProcesses({ ...files, roles, mayFail: database.wasAway });
+      const processes = runProcesses({ ...files, roles, mayFail: mortal.wasAway });
       const killOne = (chance: Chance): Promise<string> =>
-        chance.percent(DATABASE_SHARE) ? database.kill(chance) : processes.killOne(chance);
-      return { ...processes, killOne, wasAway: database.wasAway };
+        chance.percent(share) ? mortal.kill(chance) : processes.killOne(chance);
+      return { ...processes, killOne, wasAway: mortal.wasAway };
     },
     remove: async () => server?.stop(),
   };

@@ -5,8 +5,6 @@ import type { Engine } from './engines.ts';
 import { postgresEngine, sqliteEngine } from './engines.ts';
 import { torture } from './torture.ts';
 
-const ENGINES: Readonly<Record<string, Engine>> = { sqlite: sqliteEngine, postgres: postgresEngine() };
-
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '200' },
@@ -15,8 +13,14 @@ const { values } = parseArgs({
     clients: { type: 'string', default: '4' },
     /** A git revision: the service is upgraded from its program to this one meanwhile. */
     'upgrade-from': { type: 'string' },
+    /** PostgreSQL stays. */
+    'spare-database': { type: 'boolean', default: false },
   },
 });
+const ENGINES: Readonly<Record<string, Engine>> = {
+  sqlite: sqliteEngine,
+  postgres: postgresEngine(values['spare-database'] ? 'spared' : 'killed too'),
+};
 const engine = ENGINES[values.engine];
 if (engine === undefined) throw new Error(`--engine: ${Object.keys(ENGINES).join(' or ')}`);
 const log = (line: string): void => void process.stdout.write(`${line}\n`);

@@ -33,6 +33,8 @@ export interface Processes {
   replaceAll(): Promise<void>;
   /** Ends all in order; gives the exit codes. */
   stop(): Promise<readonly (number | null)[]>;
+  /** How long the last one took until it was ready. */
+  startMs(): number;
   /** Those that ended though nobody had killed them, and should not have, with what they said at last. */
   readonly deaths: readonly string[];
 }
@@ -58,6 +60,7 @@ const PAUSE_MS = 250;
 /** Starts all of them. */
 export function runProcesses(parts: ProcessParts): Processes {
   const deaths: string[] = [];
+  let startMs = 0;
   const places = parts.roles.map((role): Place => {
     const place = { role, life: startLife(parts, role), open: Promise.withResolvers<Door>() };
     watch(place);
@@ -74,6 +77,7 @@ export function runProcesses(parts: ProcessParts): Processes {
       const url = await process.ready;
       if (life.wasKilled) return;
       life.isReady = true;
+      startMs = Date.now() - startedAt;
       place.open.resolve({ url, wasKilled: () => life.wasKilled });
     };
     opened().catch(() => {});
@@ -91,6 +95,7 @@ export function runProcesses(parts: ProcessParts): Processes {
   let asked = 0;
   return {
     deaths,
+    startMs: () => startMs,
     async door() {
       const api = apis[asked++ % apis.length];
       if (api === undefined) throw new Error('assertion failed: something serves');
