@@ -5,14 +5,19 @@ import type { HealthCheck, HealthReport, LookAtHealth } from './api/health.ts';
 import type { Catalog } from './catalog/repositories.ts';
 import type { Configuration } from './config/load.ts';
 import type { Journal } from './flow/journal.ts';
+import type { StagedData } from './import/staged/staged-data.ts';
 import { localDisk } from './staging/space.ts';
 import type { ImageStore } from './store/store.ts';
 import type { Gauge } from './telemetry/figures.ts';
 
 /** What is looked at. */
 export interface HealthParts {
-  readonly configuration: Pick<Configuration, 'workDir' | 'stagingStoreDatadir' | 'freeSpaceMargin' | 'operators'>;
+  readonly configuration: Pick<
+    Configuration,
+    'workDir' | 'stagingServer' | 'stagingStoreDatadir' | 'freeSpaceMargin' | 'operators'
+  >;
   readonly catalog: Pick<Catalog, 'images'>;
+  readonly uploads: Pick<StagedData, 'checkReady'>;
   readonly stores: ReadonlyMap<string, ImageStore>;
   /** Milliseconds of a clock that only goes forward. */
   readonly now: () => number;
@@ -40,12 +45,15 @@ export function healthOf(parts: HealthParts): LookAtHealth {
 }
 
 function checksOf(parts: HealthParts): readonly Promise<HealthCheck>[] {
-  const { catalog, stores, configuration } = parts;
+  const { catalog, stores, uploads, configuration } = parts;
   return [
     check('database', 'The database does not answer', () => succeeds(catalog.images.list({ limit: 1 }))),
     ...Array.from(stores.values(), (store) =>
       check(`store ${store.id}`, `Nothing can be put into the store ${store.id}`, () => takesData(store)),
     ),
+    ...(configuration.stagingServer === undefined
+      ? []
+      : [check('staging server', 'Nothing can be staged', () => succeeds(uploads.checkReady()))]),
     ...workDirectories(configuration).map(({ area, path }) =>
       check(`space for ${area}`, `There is no space left for ${area}`, async () => {
         return (await localDisk.free(path)) > configuration.freeSpaceMargin;

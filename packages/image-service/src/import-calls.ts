@@ -5,7 +5,6 @@ import type { Access } from './auth/access.ts';
 import type { TaskRecord } from './catalog/task.ts';
 import type { Configuration } from './config/load.ts';
 import { submitCopy } from './import/copy/submit.ts';
-import { stagedPath } from './import/image-data.ts';
 import type { WantedImport } from './import/submit.ts';
 import { submitImport } from './import/submit.ts';
 import { incomingHoldsOf } from './incoming-data.ts';
@@ -53,7 +52,7 @@ async function sourceOf(
   const node = stagingScope === 'node' ? await incomingHoldsOf(whole).nodeOf(image.id) : undefined;
   return {
     method: 'glance-direct',
-    importFrom: await stagedPath(parts.uploads, image.id),
+    importFrom: await parts.uploads.addressOf(image.id),
     ...(node === undefined ? {} : { node }),
   };
 }

@@ -1,11 +1,34 @@
+import type { Configuration } from './config/load.ts';
 import type { IncomingHolds } from './import/incoming-holds.ts';
 import { incomingHolds } from './import/incoming-holds.ts';
 import type { RecoveryScope } from './import/recovery.ts';
 import { recoverImages } from './import/recovery.ts';
+import type { StagedData } from './import/staged/staged-data.ts';
+import { stagedFiles } from './import/staged/staged-files.ts';
+import { stagedObjects } from './import/staged/staged-objects.ts';
 import type { WholeService } from './main.ts';
+import { openStaging } from './staging/staging.ts';
+import { openS3Store } from './stores.ts';
 
 /** How often is looked for uploads whose process has died. */
 const RECOVERY_INTERVAL_MS = 60_000;
+
+/** What staged data is kept with. */
+type StagedSurroundings = Omit<Parameters<typeof openStaging>[0], 'workDir' | 'purpose'> & {
+  readonly log: (message: string) => void;
+};
+
+/** Opens the place of staged data that is configured: a bucket, a directory, or else the work directory. */
+export async function openStagedData(
+  { stagingServer, stagingStoreDatadir, workDir }: Configuration,
+  { log, ...kept }: StagedSurroundings,
+): Promise<StagedData> {
+  const purpose = 'uploads';
+  if (stagingServer === undefined) {
+    return stagedFiles(openStaging({ ...kept, workDir: stagingStoreDatadir ?? workDir, purpose }));
+  }
+  return stagedObjects(await openS3Store(stagingServer, { instanceId: kept.instanceId, purpose }), log);
+}
 
 /** The holds on data that comes in through this process. */
 export function incomingHoldsOf({ parts, configuration }: WholeService): IncomingHolds {

@@ -28,9 +28,11 @@ import { LOCATION_FLOW, locationFlow } from './import/location-flow.ts';
 import { heldFlow } from './import/held-catalog.ts';
 import type { IsolatedTools } from './import/readers/isolated-tools.ts';
 import type { ImportParts, ImportSettings } from './import/stage-context.ts';
+import type { StagedData } from './import/staged/staged-data.ts';
 import type { ImageService } from './import/service.ts';
 import { imageService } from './import/service.ts';
 import { hashThreads } from './staging/hash.ts';
+import { openStagedData } from './incoming-data.ts';
 import type { Observer } from './observed.ts';
 import { openRemoteImages } from './remote-services.ts';
 import type { RemoteImages } from './remotes/remote-images.ts';
@@ -52,7 +54,7 @@ export interface RawParts {
   readonly projectLimits: LimitSource;
   readonly journal: Journal<Tx>;
   readonly staging: Staging;
-  readonly uploads: Staging;
+  readonly uploads: StagedData;
   readonly download: Download;
   readonly remotes: RemoteImages;
   readonly stores: ReadonlyMap<string, ImageStore>;
@@ -147,11 +149,7 @@ async function makeParts(
     projectLimits: limits,
     journal: databaseJournal(db, Date.now),
     staging: openStaging({ ...kept, workDir: configuration.workDir, waitMs: configuration.safety.spaceWaitMs }),
-    uploads: openStaging({
-      workDir: configuration.stagingStoreDatadir ?? configuration.workDir,
-      ...kept,
-      purpose: 'uploads',
-    }),
+    uploads: await openStagedData(configuration, { ...kept, log }),
     download: webDownload(downloadRules(configuration)),
     remotes: await openRemoteImages(configuration),
     stores,

@@ -3,6 +3,7 @@ import type { S3StoreSettings, StoreSettings } from './config/store-settings.ts'
 import { copyBytes } from './staging/copy.ts';
 import type { SpaceBook } from './staging/space.ts';
 import { fileStore } from './store/file-store.ts';
+import type { S3Store, S3StoreOptions } from './store/s3/s3-store.ts';
 import type { ImageStore } from './store/store.ts';
 
 /** What all stores of an installation share. */
@@ -32,13 +33,17 @@ async function openStore(settings: StoreSettings, surroundings: StoreSurrounding
     const { directories, layout } = settings;
     return fileStore({ id, weight, directories, layout, copy: copyBytes, room: (path) => space.ledger(path), ...rest });
   }
-  if (type === 's3') return openS3Store(settings, surroundings);
+  if (type === 's3') return openS3Store(settings, { instanceId: surroundings.instanceId });
   const { httpStore } = await import('./store/http-store.ts');
   const { allowedAddresses, idleTimeoutMs, cacert } = settings;
   return httpStore({ id, weight, allowedAddresses, idleTimeoutMs, ...(await trusted(cacert)) });
 }
 
-async function openS3Store(settings: S3StoreSettings, { instanceId }: StoreSurroundings): Promise<ImageStore> {
+/** Opens a bucket. `purpose`: for something else than finished images. */
+export async function openS3Store(
+  settings: S3StoreSettings,
+  { instanceId, purpose }: Pick<S3StoreOptions, 'instanceId' | 'purpose'>,
+): Promise<S3Store> {
   const { s3Store } = await import('./store/s3/s3-store.ts');
   const { endpoint, region, accessKey, secretKey, addressing, connectTimeoutMs, idleTimeoutMs, attempts } = settings;
   const { id, weight, bucket, createBucket, multipartFromBytes, partBytes, lanes, cacert } = settings;
@@ -52,6 +57,7 @@ async function openS3Store(settings: S3StoreSettings, { instanceId }: StoreSurro
     partBytes,
     lanes,
     instanceId,
+    ...(purpose === undefined ? {} : { purpose }),
     connection: { ...connection, connections: S3_CONNECTIONS, ...(await trusted(cacert)) },
   });
 }

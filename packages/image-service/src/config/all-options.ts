@@ -8,10 +8,12 @@ import { OPERATOR_OPTIONS } from './operator-options.ts';
 import { SAFETY_OPTIONS } from './safety-options.ts';
 import type { OptionDefinition } from './options.ts';
 import { OPTIONS } from './options.ts';
+import { STAGING_SERVER_OPTIONS } from './store-options.ts';
 
 /** Every option but those of single stores, in the order of the sample file. */
 export const ALL_OPTIONS: readonly OptionDefinition<unknown>[] = [
   ...Object.values(OPTIONS),
+  ...STAGING_SERVER_OPTIONS,
   ...Object.values(DATABASE_OPTIONS),
   ...Object.values(ACCESS_OPTIONS),
   ...Object.values(CONVERSION_OPTIONS),

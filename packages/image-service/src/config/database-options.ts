@@ -73,6 +73,6 @@ export const DATABASE_OPTIONS: Definitions<DatabaseOptionValues> = {
     name: 'staging_scope',
     type: choice(STAGING_SCOPES),
     default: 'shared',
-    help: 'shared: every process reaches the same staging and work directories. node: each machine has its own, and what\nwas staged on a machine is imported there.',
+    help: 'shared: every process reaches the same staging and work directories. node: each machine has its own, and what\nwas staged on a machine is imported there. With staged data on an S3 server it stays shared, wherever work directories lie.',
   },
 };

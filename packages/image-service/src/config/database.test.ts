@@ -52,9 +52,3 @@ test('the name of a machine is one that the queue can bear', () => {
   expect(load('node_name = rack-1.example.org\n').sharedWork.nodeName).toBe('rack-1.example.org');
   expect(() => load('node_name = rack 1\n')).toThrow(/node_name = rack 1: must be 1 to 64 letters/);
 });
-
-test('staged data in S3 is refused by name', () => {
-  expect(() => load('[os_glance_staging_store]\ns3_store_host = s3.example.org\n')).toThrow(
-    /\[os_glance_staging_store\] s3_store_host: staged data lies in directories only/,
-  );
-});

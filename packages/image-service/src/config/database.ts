@@ -1,9 +1,7 @@
 import { hostname } from 'node:os';
 import type { DatabaseOptionValues } from './database-options.ts';
 import { DATABASE_OPTIONS } from './database-options.ts';
-import type { IniEntry } from './ini.ts';
 import { OPTIONS } from './options.ts';
-import type { ConfigurationProblem } from './problem.ts';
 import type { ValueReader } from './value-source.ts';
 
 /** The database as configured; times in milliseconds. */
@@ -41,20 +39,6 @@ export function readDatabase(
       ? readPostgres(reader, connection)
       : { kind: 'sqlite' as const, path: readSqlitePath(reader, connection, stateDatabase) };
   return { database, sharedWork: readSharedWork(reader, database) };
-}
-
-/** Options that would put staged data into a server of objects, which is not there: taken for nothing they would mislead. */
-export function stagingProblems(entries: readonly IniEntry[]): readonly ConfigurationProblem[] {
-  const { section, name } = OPTIONS.stagingStoreDatadir;
-  const wrong = entries.filter(
-    (entry) => entry.section === section && /^(?:s3|swift|rbd|cinder)_store_/.test(entry.key),
-  );
-  return wrong.map(({ key: option, origin }) => ({
-    section,
-    option,
-    origin,
-    message: `staged data lies in directories only: set ${name}, and [diskmorph] staging_scope where machines do not share it`,
-  }));
 }
 
 function readPostgres(reader: ValueReader, connection: string): DatabaseConfiguration {

@@ -32,6 +32,7 @@ export async function directoryProblems(
   missing: 'complain' | 'made at start' = 'complain',
 ): Promise<readonly ConfigurationProblem[]> {
   const problems: ConfigurationProblem[] = [];
+  const stagingServer = configuration.stagingServer === undefined ? [] : [configuration.stagingServer];
   for (const needed of neededDirectories(configuration)) {
     if (!isAbsolute(needed.path)) continue;
     const message = await directoryFault(needed.path);
@@ -39,7 +40,7 @@ export async function directoryProblems(
     problems.push({ section: needed.section, option: needed.option, value: needed.path, message });
   }
   for (const { section, option, path } of [
-    ...configuration.stores.flatMap(neededCertificates),
+    ...[...configuration.stores, ...stagingServer].flatMap(neededCertificates),
     ...remoteCertificates(configuration),
   ]) {
     const readable = await access(path, constants.R_OK).then(

@@ -4,7 +4,7 @@ import type { AccessConfiguration } from './access.ts';
 import { readAccess } from './access.ts';
 import { ALL_OPTIONS } from './all-options.ts';
 import type { DatabaseConfiguration, SharedWorkConfiguration } from './database.ts';
-import { readDatabase, stagingProblems } from './database.ts';
+import { readDatabase } from './database.ts';
 import type { ConversionConfiguration } from './conversion-options.ts';
 import { readConversions } from './conversion-options.ts';
 import { parseIni } from './ini.ts';
@@ -22,7 +22,8 @@ import type { OptionDefinition, OptionValues } from './options.ts';
 import { OPTIONS } from './options.ts';
 import type { ConfigurationProblem } from './problem.ts';
 import { ConfigurationError } from './problem.ts';
-import type { StoreSettings } from './store-settings.ts';
+import { readStagingServer } from './staging.ts';
+import type { S3StoreSettings, StoreSettings } from './store-settings.ts';
 import { readStores } from './stores.ts';
 import { unknownOptionWarnings } from './unknown.ts';
 import type { ValueReader } from './value-source.ts';
@@ -32,6 +33,8 @@ import { valueReader } from './value-source.ts';
 export interface Configuration extends OptionValues {
   readonly stores: readonly StoreSettings[];
   readonly defaultStore: string;
+  /** Where uploaded bytes wait for their import; undefined when that is a directory. */
+  readonly stagingServer: S3StoreSettings | undefined;
   /** Where images lie while they are converted. */
   readonly workDir: string;
   readonly database: DatabaseConfiguration;
@@ -119,9 +122,9 @@ export function examineConfiguration(sources: ConfigurationSources): ExaminedCon
   reader.problems.push(...files.flatMap((file) => file.problems));
   const values = readValues(reader, sources);
   const { database, sharedWork } = readDatabase(reader, values.stateDatabase);
-  reader.problems.push(...stagingProblems(entries));
   const { stores, defaultStore } = readStores(values, reader);
-  const workDir = readWorkDir(values, reader);
+  const stagingServer = readStagingServer(reader, { ...values, scope: sharedWork.stagingScope, entries });
+  const workDir = readWorkDir({ ...values, stagingServer }, reader);
   const imports = readImports(reader, values);
   const limits = readLimits(reader);
   const metadefs = readMetadefs(reader);
@@ -138,6 +141,7 @@ export function examineConfiguration(sources: ConfigurationSources): ExaminedCon
     ...values,
     stores,
     defaultStore,
+    stagingServer,
     workDir,
     database,
     sharedWork,
@@ -206,9 +210,10 @@ function readValues(reader: ValueReader, sources: ConfigurationSources): OptionV
   };
 }
 
-function readWorkDir(values: OptionValues, reader: ValueReader): string {
+function readWorkDir(values: OptionValues & Pick<Configuration, 'stagingServer'>, reader: ValueReader): string {
   if (values.enabledBackends === undefined) return values.taskWorkDir ?? missing(reader, OPTIONS.taskWorkDir);
-  if (values.stagingStoreDatadir === undefined) missing(reader, OPTIONS.stagingStoreDatadir);
+  const { stagingStoreDatadir, stagingServer } = values;
+  if (stagingStoreDatadir === undefined && stagingServer === undefined) missing(reader, OPTIONS.stagingStoreDatadir);
   return values.tasksStoreDatadir ?? missing(reader, OPTIONS.tasksStoreDatadir);
 }
 

@@ -289,7 +289,7 @@ unconverted, with a warning.`,
     name: 'filesystem_store_datadir',
     type: path,
     sample: '/var/lib/glance/os_glance_staging_store',
-    help: 'Where uploaded bytes wait for their import. Needed with enabled_backends.',
+    help: 'Where uploaded bytes wait for their import. Needed with enabled_backends, unless they wait on an S3 server.',
   },
   defaultBackend: {
     section: 'glance_store',

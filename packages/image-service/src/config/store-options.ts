@@ -1,5 +1,5 @@
 import { boolean, choice, integer, list, path, repeatedList, text } from './option-types.ts';
-import type { Definitions, TargetFormatName } from './options.ts';
+import type { Definitions, OptionDefinition, TargetFormatName } from './options.ts';
 import { TARGET_FORMATS } from './options.ts';
 
 /** Options of every store. */
@@ -240,8 +240,19 @@ export const STORE_OPTIONS_OF: Readonly<Record<string, Definitions<Record<string
   http: { ...COMMON_STORE_OPTIONS, ...HTTP_STORE_OPTIONS },
 };
 
+/** What is no store of images, though it is configured as one: where staged data waits for its import. */
+export const STAGING_STORE = 'os_glance_staging_store';
+
+/** The options of a server that staged data goes to. */
+export const STAGING_SERVER_OPTIONS: readonly OptionDefinition<unknown>[] =
+  Object.values(S3_STORE_OPTIONS).map(ofStaging);
+
+function ofStaging(option: OptionDefinition<unknown>): OptionDefinition<unknown> {
+  return { ...option, section: STAGING_STORE, help: option.help.replace('Type s3: ', 'Staging on S3: ') };
+}
+
 /** Ids that the service keeps for itself. */
-export const RESERVED_STORES: readonly string[] = ['os_glance_tasks_store', 'os_glance_staging_store'];
+export const RESERVED_STORES: readonly string[] = ['os_glance_tasks_store', STAGING_STORE];
 
 /** Types of stores that `enabled_backends` may name, and what they are called here. */
 export const STORE_TYPES: Readonly<Record<string, 'file' | 's3' | 'http'>> = {

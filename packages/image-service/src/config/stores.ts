@@ -122,6 +122,11 @@ function weightedDirectory(text: string): { readonly path: string; readonly weig
   return { path, weight: Number(weight) };
 }
 
+/** An S3 server that is no store of images, in a section of its own. */
+export function readS3Server(section: string, reader: ValueReader): S3StoreSettings {
+  return readS3Store(sectionReader(section, reader), { id: section, weight: 0 });
+}
+
 function readS3Store(section: SectionReader, common: Common): S3StoreSettings {
   const options = S3_STORE_OPTIONS;
   const endpoint = readEndpoint(section);

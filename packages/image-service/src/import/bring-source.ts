@@ -4,21 +4,11 @@ import { promisedBytes } from '../staging/space.ts';
 import { localPath } from '../staging/source-url.ts';
 import { ImportError } from './errors.ts';
 import { reservedBytes } from './reserved-bytes.ts';
-import { stagedPath } from './image-data.ts';
 import type { ImportParts } from './stage-context.ts';
+import type { BroughtFile } from './staged/staged-data.ts';
 import type { ImportInput, Staged } from './state.ts';
 import { isStaged } from './state.ts';
 import { refuseFormats } from './submit.ts';
-
-/** Where the bytes of an import are to lie, and how that is watched. */
-export interface BroughtFile {
-  /** To whom space is promised. */
-  readonly owner: string;
-  readonly to: string;
-  readonly maxBytes: number;
-  readonly signal: AbortSignal;
-  readonly onBytes: (done: number, total: number) => void;
-}
 
 /** The bytes of an import, as they came. */
 export interface BroughtSource extends Pick<Staged, 'source_host' | 'described'> {
@@ -32,8 +22,7 @@ export async function bringSource<T>(
   file: BroughtFile,
 ): Promise<BroughtSource> {
   const { staging } = parts;
-  // Where it was staged may bear another name there than here.
-  if (isStaged(input.import_method)) return staging.adopt(await stagedPath(parts.uploads, input.image_id), file.to);
+  if (isStaged(input.import_method)) return parts.uploads.bring(input.image_id, file, staging);
   if (input.remote !== undefined) return bringRemote(parts, { input, remote: input.remote, file });
   if (input.import_method !== 'web-download') {
     const { owner, ...copy } = file;

@@ -1,6 +1,6 @@
 import type { ImageRepo, TaskRepo } from '../catalog/repositories.ts';
 import { CatalogError } from '../catalog/errors.ts';
-import type { ImageChanges, ImageRecord } from '../catalog/image.ts';
+import type { ImageChanges, ImageRecord, ImageStatus } from '../catalog/image.ts';
 import {
   FAILED_STORES_PROPERTY,
   IMPORTING_STORES_PROPERTY,
@@ -32,13 +32,27 @@ export function concludeImport<T>(parts: ImportParts<T>, taskId: string): (concl
   return async (conclusion) => {
     await parts.staging.remove(taskId);
     const imageId = String(conclusion.state['image_id']);
-    if (isStaged(conclusion.state['import_method'])) await parts.uploads.remove(imageId);
+    if (isStaged(conclusion.state['import_method'])) await discardStaged(parts, { imageId, taskId });
     if (conclusion.kind === 'succeeded') return;
     await parts.catalog.transaction(async ({ images, tasks }) => {
       await releaseImage(images, { imageId, taskId, conclusion });
       await failTask(tasks, { taskId, conclusion, expiresAt: parts.now() + parts.settings.taskTimeToLiveMs });
     });
   };
+}
+
+/** States in which an image may be given other data, once the import has let go of it. */
+const BEFORE_DATA: ReadonlySet<ImageStatus> = new Set(['queued', 'uploading', 'saving', 'importing']);
+
+/** The end may come a second time, after the image was free and other data was staged: that stays. */
+async function discardStaged<T>(
+  { catalog, uploads }: ImportParts<T>,
+  { imageId, taskId }: Pick<Release, 'imageId' | 'taskId'>,
+): Promise<void> {
+  const image = await existing(catalog.images.get(imageId));
+  const isFree = image !== undefined && image.properties[IMPORT_TASK_PROPERTY] !== taskId;
+  if (isFree && BEFORE_DATA.has(image.status)) return;
+  await uploads.remove(imageId);
 }
 
 interface Release {

@@ -1,6 +1,7 @@
 import type { Catalog } from '../catalog/repositories.ts';
 import type { FlowFactory, HeldJob } from '../flow/step.ts';
 import { attemptStaging } from '../staging/attempt-staging.ts';
+import { blobEpoch } from '../store/blob-name.ts';
 import type { ImageStore } from '../store/store.ts';
 import type { ImportParts } from './stage-context.ts';
 
@@ -37,16 +38,13 @@ function ownScratch<T>({ staging, tools }: ImportParts<T>, job: HeldJob): Pick<I
   };
 }
 
-/** What an attempt's bytes are called in a store ends in its number. */
-const ATTEMPT_NUMBER = /\.(\d+)$/;
-
 /**
  * The stores without what later holders have put there: nobody removes what comes after them, whenever they wake up. The
  * numbers of attempts grow with each holder, and with each task of an image (`attempt_base`).
  */
 function heldStores<T>({ stores, catalog }: ImportParts<T>, job: HeldJob): ImportParts<T>['stores'] {
   const own = Number(job.input['attempt_base'] ?? 0) + job.epoch;
-  const isEarlier = (location: string): boolean => Number(ATTEMPT_NUMBER.exec(location)?.[1] ?? 0) <= own;
+  const isEarlier = (location: string): boolean => blobEpoch(location) <= own;
   const heldStore = (store: ImageStore): ImageStore => ({
     ...store,
     blobsOf: async (imageId) => (await store.blobsOf(imageId)).filter(isEarlier),

@@ -4,9 +4,7 @@ import { changeImage } from '../catalog/repositories.ts';
 import type { Failure } from '../flow/failure.ts';
 import { gatheredBytes } from '../staging/gathered.ts';
 import type { IncomingLimits } from '../staging/incoming.ts';
-import { limitedBytes, receiveFile } from '../staging/incoming.ts';
-import { promisedBytes } from '../staging/space.ts';
-import type { Staging } from '../staging/staging.ts';
+import { limitedBytes } from '../staging/incoming.ts';
 import type { ImageStore } from '../store/store.ts';
 import { StoreError } from '../store/store.ts';
 import { IMPORT_ERROR_PROPERTY, reasonOf } from './conclude.ts';
@@ -18,10 +16,7 @@ import type { ImportParts } from './stage-context.ts';
 import { storedSource } from './stored-source.ts';
 
 /** What bringing data in needs. */
-export interface DataParts extends Pick<ImportParts, 'catalog' | 'stores' | 'tools' | 'settings' | 'log'> {
-  /** Where bytes wait for their import, by image. */
-  readonly uploads: Staging;
-}
+export type DataParts = Pick<ImportParts, 'catalog' | 'staging' | 'stores' | 'tools' | 'settings' | 'uploads' | 'log'>;
 
 /** The data of an image as somebody sends it. */
 export interface IncomingData {
@@ -34,7 +29,6 @@ export interface IncomingData {
 
 /** Containers whose content is no disk image itself. */
 export const WRAPPING_CONTAINERS: ReadonlySet<string> = new Set(['ova', 'docker', 'compressed']);
-const STAGED_FILE = 'data';
 
 /**
  * Puts data straight into a store: the image is `saving`, then `active`, or `queued` again when it fails, with nothing
@@ -65,7 +59,7 @@ interface Filling {
 async function fill(parts: DataParts, { image, store, data, placed }: Filling): Promise<ImageRecord> {
   const reserved = { imageId: image.id, kind: 'storedBytes', ...announced(data.limits) } as const;
   const incoming = reservedBytes(parts.catalog, comingBytes(data), reserved);
-  const hashed = parts.uploads.hashed(incoming, ['md5', 'sha512']);
+  const hashed = parts.staging.hashed(incoming, ['md5', 'sha512']);
   const { expectedBytes } = data.limits;
   const { location } = await store.put(
     { imageId: image.id, epoch: image.revision },
@@ -159,38 +153,37 @@ export function settledImage({ catalog }: Pick<DataParts, 'catalog'>, imageId: s
 export async function stageData(parts: DataParts, data: IncomingData): Promise<void> {
   const { uploads } = parts;
   const { imageId } = data;
-  await changeImage(parts.catalog.images, imageId, (current) => {
+  const { revision: epoch } = await changeImage(parts.catalog.images, imageId, (current) => {
     refuseUnlessQueued(current);
     return { status: 'uploading' };
   });
   try {
-    const { sizeBytes } = await keepStaged(parts, data);
+    const { sizeBytes } = await keepStaged(parts, data, epoch);
     await changeImage(parts.catalog.images, imageId, (current) => {
       if (current.status !== 'uploading') throw new ImportError('gone', `The image became ${current.status} meanwhile`);
       return { size: sizeBytes };
     });
   } catch (error) {
-    await uploads.remove(imageId);
+    await uploads.remove(imageId, epoch);
     await queueAgain(parts, imageId, { from: 'uploading', why: describeFailure(error) });
     throw error;
   }
 }
 
-/** Writes what comes into the staging area, as far as space and limits allow it. Throws as `uploadData`. */
-export async function keepStaged(
+/** Brings what comes into the staging area, as far as limits allow it. `epoch`: the image's revision. Throws as `uploadData`. */
+export function keepStaged(
   { uploads, catalog }: Pick<DataParts, 'uploads' | 'catalog'>,
   data: IncomingData,
-): Promise<{ readonly path: string; readonly sizeBytes: number }> {
+  epoch: number,
+): Promise<{ readonly sizeBytes: number }> {
   const { imageId, limits } = data;
-  try {
-    const path = await stagedPath(uploads, imageId);
-    const reserved = { imageId, kind: 'stagedBytes', ...announced(limits) } as const;
-    const allowed = reservedBytes(catalog, comingBytes(data), reserved);
-    const incoming = promisedBytes(uploads, { owner: imageId, bytes: allowed, totalBytes: limits.expectedBytes });
-    return { path, ...(await receiveFile(path, incoming)) };
-  } finally {
-    uploads.release(imageId);
-  }
+  const reserved = { imageId, kind: 'stagedBytes', ...announced(limits) } as const;
+  const bytes = reservedBytes(catalog, comingBytes(data), reserved);
+  const { expectedBytes } = announced(limits);
+  return uploads.keep(
+    { imageId, epoch },
+    { bytes, ...(expectedBytes === undefined ? {} : { sizeBytes: expectedBytes }) },
+  );
 }
 
 /** An image whose data did not come waits for it again, and says why it does; one in another state stays as it is. */
@@ -205,11 +198,6 @@ export async function queueAgain(
     // Deleted meanwhile: nothing of it is on its way any more.
     return current.status === 'deleted' && waiting !== undefined ? { properties } : undefined;
   });
-}
-
-/** Where the staged data of an image lies, or would lie. */
-export function stagedPath(uploads: Staging, imageId: string): Promise<string> {
-  return uploads.pathOf(imageId, STAGED_FILE);
 }
 
 /** Throws `conflict` unless data can be given to the image, `gone` when it was deleted. */

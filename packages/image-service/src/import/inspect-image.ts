@@ -1,8 +1,6 @@
-import { stat } from 'node:fs/promises';
 import type { Verdict } from '@diskmorph/disk-image';
 import type { ImageRecord } from '../catalog/image.ts';
 import type { DataParts } from './image-data.ts';
-import { stagedPath } from './image-data.ts';
 import { openStoredPlace } from './stored-data.ts';
 import { storedSource } from './stored-source.ts';
 
@@ -18,9 +16,13 @@ export async function inspectImage(parts: DataParts, image: ImageRecord): Promis
   const { maxVirtualSize } = parts.settings;
   const declared = { maxVirtualSize, ...(image.diskFormat === null ? {} : { declared: image.diskFormat }) };
   if (image.status === 'uploading') {
-    const path = await stagedPath(parts.uploads, image.id);
-    if ((await stat(path).catch(() => undefined)) === undefined) return undefined;
-    return { place: 'staged', verdict: await parts.tools.inspect(path, declared) };
+    const staged = await parts.uploads.open(image.id);
+    if (staged === undefined) return undefined;
+    try {
+      return { place: 'staged', verdict: await parts.tools.inspectSource(staged, declared) };
+    } finally {
+      await staged.close();
+    }
   }
   const stored = await openStoredPlace(parts.stores, image);
   if (stored === undefined) return undefined;

@@ -1,11 +1,11 @@
-import { stat } from 'node:fs/promises';
 import type { ImageRecord, ImageStatus } from '../catalog/image.ts';
 import { IMPORTING_STORES_PROPERTY, IMPORT_TASK_PROPERTY } from '../catalog/image.ts';
 import type { Failure } from '../flow/failure.ts';
 import type { IncomingHold } from '../catalog/repositories.ts';
 import { changeImage } from '../catalog/repositories.ts';
+import { describeFailure, isPassingFailure } from './failure.ts';
 import type { DataParts } from './image-data.ts';
-import { queueAgain, stagedPath } from './image-data.ts';
+import { queueAgain } from './image-data.ts';
 import { isComing } from './incoming-holds.ts';
 import { removeDeletedBlobs } from './removal.ts';
 
@@ -43,15 +43,13 @@ export async function recoverImages(parts: DataParts, scope: RecoveryScope): Pro
   }
   for (const image of uploading) {
     if (held.coming.has(image.id) || held.elsewhere.has(image.id)) continue;
-    const whole = await stat(await stagedPath(parts.uploads, image.id)).catch(() => undefined);
-    if (!(await isUnchanged(parts, image))) continue;
-    if (whole === undefined) {
+    const staged = await sizeOfStaged(parts, image.id);
+    if (staged === 'nobody knows' || !(await isUnchanged(parts, image))) continue;
+    if (staged === undefined) {
       await queueAgain(parts, image.id, { from: 'uploading', why: INTERRUPTED });
     } else {
-      // The file bears its name only when it is whole; the record may have missed that.
-      await changeImage(parts.catalog.images, image.id, ({ size }) =>
-        size === null ? { size: whole.size } : undefined,
-      );
+      // It is there only when it is whole; the record may have missed that.
+      await changeImage(parts.catalog.images, image.id, ({ size }) => (size === null ? { size: staged } : undefined));
     }
   }
   await parts.uploads.keepOnly((imageIds) => awaited(parts, scope, imageIds));
@@ -63,6 +61,15 @@ export async function recoverImages(parts: DataParts, scope: RecoveryScope): Pro
     await removeUnnamedBlobs(parts, image);
     await queueAgain(parts, image.id, { from: 'saving', why: INTERRUPTED });
   }
+}
+
+/** A server of staged data that does not answer now keeps nobody from starting. */
+async function sizeOfStaged({ uploads, log }: DataParts, id: string): Promise<number | undefined | 'nobody knows'> {
+  return uploads.sizeOf(id).catch((error: unknown) => {
+    if (!isPassingFailure(error)) throw error;
+    log(`image ${id}: whether its data was staged cannot be told now: ${describeFailure(error).message}`);
+    return 'nobody knows' as const;
+  });
 }
 
 /** False when the image got on since it was read: whoever sent to it then was alive. */

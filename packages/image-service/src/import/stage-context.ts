@@ -5,6 +5,7 @@ import type { RemoteImages } from '../remotes/remote-images.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { ImageStore } from '../store/store.ts';
 import type { ImageTools } from './image-tools.ts';
+import type { StagedData } from './staged/staged-data.ts';
 
 /** What the configuration says about imports. */
 export interface ImportSettings {
@@ -35,8 +36,7 @@ export interface ImportParts<Transaction = unknown> {
   /** What projects may have; the catalogue refuses more. */
   readonly projectLimits: LimitSource;
   readonly staging: Staging;
-  /** Where bytes that callers gave wait for their import, by image. */
-  readonly uploads: Staging;
+  readonly uploads: StagedData;
   readonly download: Download;
   /** Other image services. */
   readonly remotes: RemoteImages;

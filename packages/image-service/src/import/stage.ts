@@ -1,5 +1,6 @@
 import { IMPORT_TASK_PROPERTY } from '../catalog/image.ts';
 import type { Step } from '../flow/step.ts';
+import { comingPath } from '../staging/resumed-file.ts';
 import { bringSource } from './bring-source.ts';
 import { declaredFormats } from './convert.ts';
 import { ImportError } from './errors.ts';
@@ -41,7 +42,9 @@ export function stageStep<T>(parts: ImportParts<T>, of: StageOf): Step<ImportInp
       if (input.unpack !== undefined || input.decompress !== undefined) {
         await staging.discard(await unpackedPath(input));
       }
-      await staging.discard(await stagedPath(input));
+      const path = await stagedPath(input);
+      await staging.discard(comingPath(path));
+      await staging.discard(path);
     },
   };
 }

@@ -12,7 +12,7 @@ export function isStaged(method: unknown): boolean {
 export type ImportInput = {
   readonly task_type: string;
   readonly image_id: string;
-  /** An absolute path or a file: URL; a web address where `import_method` says so. */
+  /** An absolute path or a file: URL; a web address, or what staged data is called, where `import_method` says so. */
   readonly import_from: string;
   /** How the bytes come in: a file that callers have staged, or a download. Absent: a file of this machine is copied. */
   readonly import_method?: ImportMethod;

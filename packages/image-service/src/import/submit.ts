@@ -24,7 +24,7 @@ export interface WantedImport extends StoreWish {
   readonly taskInput: TaskDocument;
   /** A new image, or the id of one that is `queued`. */
   readonly image: (NewImage & { readonly diskFormat: string }) | string;
-  /** An absolute path or a file: URL; a web address for `web-download`. */
+  /** An absolute path or a file: URL; a web address, or what staged data is called, where `method` says so. */
   readonly importFrom: string;
   /** How callers import; absent for a file of this machine. */
   readonly method?: ImportMethod;
@@ -58,7 +58,7 @@ export async function submitImport<T>(
 ): Promise<TaskRecord> {
   const { settings } = parts;
   const stores = wantedStores(parts, wanted);
-  if (!comesOverNet(wanted.method)) localPath(wanted.importFrom);
+  if (wanted.method === undefined) localPath(wanted.importFrom);
   const general = wanted.taskType === 'import' ? settings.conversionFormat : settings.outputFormat;
   const forms = wantedForms(settings, stores, { general, conversionFormat: wanted.conversionFormat });
   return parts.catalog.transaction(async ({ images, tasks, transaction }) => {
@@ -94,10 +94,6 @@ export async function submitImport<T>(
     await engine.submit({ id: task.id, flow: IMPORT_FLOW, input, ...groupOf(task), ...node }, transaction);
     return task;
   });
-}
-
-function comesOverNet(method: ImportMethod | undefined): boolean {
-  return method === 'web-download' || method === 'glance-download';
 }
 
 /** Throws `not_convertible` when there is a conversion to make and no reader for what the image is declared to be. */

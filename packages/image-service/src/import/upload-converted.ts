@@ -65,20 +65,20 @@ export async function uploadConverted<T>(
 ): Promise<void> {
   const store = writableStore(parts, data.store);
   const { imageId } = data;
-  await changeImage(parts.catalog.images, imageId, (current) => {
+  const { revision: epoch } = await changeImage(parts.catalog.images, imageId, (current) => {
     refuseUnlessQueued(current);
     refuseUnlessDescribed(current);
     return { status: 'saving' };
   });
   const taskId = randomUUID();
   try {
-    const { path } = await keepStaged(parts, data);
+    await keepStaged(parts, data, epoch);
     await submitImport(parts, engine, {
       taskId,
       taskType: 'api_image_import',
       taskInput: { image_id: imageId, import_req: { method: { name: 'upload' }, stores: [store.id] } },
       image: imageId,
-      importFrom: path,
+      importFrom: await parts.uploads.addressOf(imageId),
       method: 'upload',
       stores: [store.id],
       conversionFormat: format,

@@ -1,27 +1,18 @@
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
-import type { FileCopy } from './copy.ts';
 import { copyBytes } from './copy.ts';
 import { stagingFault } from './errors.ts';
 import { pathInside } from './scratch.ts';
 import type { Staging } from './staging.ts';
 
-/** Staging for one taking of a job: its files lie apart from those of earlier takings, whose holders may still be writing. */
-export interface AttemptStaging extends Staging {
-  /**
-   * Fills a directory of this taking with what the last earlier one has left under the same name: copies, because whoever
-   * made it may wake up and write on. Nothing to take over is no fault, and what changes meanwhile is not taken over.
-   */
-  takeOver(path: string, work: Pick<FileCopy, 'signal' | 'onBytes'>): Promise<void>;
-}
-
 const ATTEMPT = /^attempt-(\d+)$/;
 
 /**
- * The staging for the taking of that number. Files are named by their jobs as ever, and lie in a directory of the taking;
- * the paths that earlier takings have given stay good until the job's directory is removed.
+ * The staging for the taking of that number: its files lie apart from those of earlier takings, whose holders may still be
+ * writing. Files are named by their jobs as ever, and lie in a directory of the taking; the paths that earlier takings have
+ * given stay good until the job's directory is removed. `takeOver` copies, because whoever made it may wake up and write on.
  */
-export function attemptStaging(staging: Staging, attempt: number): AttemptStaging {
+export function attemptStaging(staging: Staging, attempt: number): Staging {
   return {
     ...staging,
     async pathOf(jobId, fileName) {

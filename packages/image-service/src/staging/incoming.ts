@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import type { FileHandle } from 'node:fs/promises';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { StagingError, stagingFault } from './errors.ts';
 import type { Digests, HashName, HashThreads } from './hash.ts';
+import { syncDirectory, writeBytes } from './written-file.ts';
 
 /** What is expected of bytes that somebody sends. */
 export interface IncomingLimits {
@@ -107,10 +107,6 @@ export function hashedBytes<Names extends HashName>(
   };
 }
 
-/** Zeros of this length are left as holes. */
-const HOLE_SIZE = 64 * 1024;
-const ZEROS = Buffer.alloc(HOLE_SIZE);
-
 /**
  * Writes what comes into the file at `path`, which appears under that name only when it is whole and on the disk.
  * Nothing is left when it fails. Throws what the bytes throw, `insufficient_space`, `io`.
@@ -125,7 +121,7 @@ export async function receiveFile(
     const file = await open(partial, 'w', 0o600);
     let sizeBytes: number;
     try {
-      sizeBytes = await writeAll(file, bytes);
+      sizeBytes = await writeBytes(file, bytes);
       await file.sync();
     } finally {
       await file.close();
@@ -136,42 +132,5 @@ export async function receiveFile(
   } catch (error) {
     await rm(partial, { force: true }).catch(() => {});
     throw stagingFault('The bytes could not be kept', error);
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
-}
-
-async function writeAll(file: FileHandle, bytes: AsyncIterable<Uint8Array>): Promise<number> {
-  let offset = 0;
-  for await (const piece of bytes) {
-    for (let begin = 0; begin < piece.length;) {
-      const zero = isHole(piece, begin);
-      let end = begin + HOLE_SIZE;
-      while (end < piece.length && isHole(piece, end) === zero) end += HOLE_SIZE;
-      if (!zero) await writePart(file, piece.subarray(begin, end), offset + begin);
-      begin = end;
-    }
-    offset += piece.length;
-  }
-  await file.truncate(offset);
-  return offset;
-}
-
-function isHole(piece: Uint8Array, begin: number): boolean {
-  const part = piece.subarray(begin, begin + HOLE_SIZE);
-  return ZEROS.compare(part, 0, part.length, 0, part.length) === 0;
-}
-
-async function writePart(file: FileHandle, part: Uint8Array, offset: number): Promise<void> {
-  for (let done = 0; done < part.length;) {
-    const { bytesWritten } = await file.write(part, done, part.length - done, offset + done);
-    done += bytesWritten;
   }
 }

@@ -26,6 +26,11 @@ export interface Staging extends ScratchSpace, SpaceLedger {
    * `bad_source` when it is at neither place.
    */
   adopt(from: string, to: string): Promise<{ readonly sizeBytes: number }>;
+  /**
+   * Fills a directory with what an earlier holder of the job has left under the same name, where that lies elsewhere; what
+   * changes meanwhile is not taken over.
+   */
+  takeOver(path: string, work: Pick<FileCopy, 'signal' | 'onBytes'>): Promise<void>;
   /** Removes a file or directory; missing means done. */
   discard(path: string): Promise<void>;
 }
@@ -63,6 +68,7 @@ export function openStaging(options: {
     hash: (path, names, work) => options.hashing.file(path, names, work),
     hashed: (bytes, names) => hashedBytes(bytes, names, options.hashing),
     adopt: adoptFile,
+    takeOver: async () => {},
     async discard(path) {
       try {
         await rm(path, { recursive: true, force: true });

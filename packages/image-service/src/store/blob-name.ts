@@ -29,6 +29,11 @@ export function requireBlobName(name: string): BlobName {
   return parseBlobName(name) ?? refuseLocation(name);
 }
 
+/** The number of the attempt that a location's name ends in; 0 when it ends in none. */
+export function blobEpoch(location: string): number {
+  return Number(/\.(\d+)$/.exec(location)?.[1] ?? 0);
+}
+
 /** The id as given; throws `missing` unless it is a UUID in lower case. */
 export function requireImageId(imageId: string): string {
   return IMAGE_ID.test(imageId) ? imageId : refuseLocation(imageId);

@@ -5,6 +5,7 @@ import { StoreError } from '../store.ts';
 const MEANINGS: Readonly<Record<string, { readonly code: StoreError['code']; readonly text: string }>> = {
   NoSuchKey: { code: 'missing', text: 'does not hold it' },
   NotFound: { code: 'missing', text: 'does not hold it' },
+  PreconditionFailed: { code: 'missing', text: 'holds something else there now' },
   NoSuchBucket: { code: 'io', text: 'its bucket does not exist' },
   AccessDenied: { code: 'io', text: 'its server refuses access' },
   InvalidAccessKeyId: { code: 'io', text: 'its server does not know the access key' },

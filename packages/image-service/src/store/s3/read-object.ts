@@ -14,18 +14,23 @@ export interface StoredObject {
   readonly key: string;
 }
 
+/** A range of the bytes that an object has under an ETag: where it has others now, it is `missing`. */
+export interface VersionedRange extends BlobRange {
+  readonly version?: string;
+}
+
 /** How often a read that was cut off without a byte in between is begun again. */
 const MAX_CUTS = 5;
 
 /** The bytes of an object or of a range of it; a connection that breaks on the way is made again where it broke. */
 export async function* readObject(
   object: StoredObject,
-  range: BlobRange | undefined,
+  range: VersionedRange | undefined,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array> {
   let offset = range?.offset ?? 0;
   let end = range === undefined ? undefined : range.offset + range.length;
-  let etag: string | undefined;
+  let etag = range?.version;
   if (end !== undefined && end <= offset) return;
   for (let cuts = 0; end === undefined || offset < end;) {
     const before = offset;

@@ -6,6 +6,7 @@ import type { S3Connection } from './client.ts';
 import { s3Client } from './client.ts';
 import { faultName, isUploadGone, s3Fault } from './fault.ts';
 import { partReader, partSizes } from './parts.ts';
+import type { VersionedRange } from './read-object.ts';
 import { readObject } from './read-object.ts';
 import type { S3Place, UnfinishedUpload, UploadTarget } from './unfinished.ts';
 import { abortUpload, unfinishedUploads } from './unfinished.ts';
@@ -29,15 +30,37 @@ export interface S3StoreOptions {
   readonly lanes: number;
   /** The folder of this installation: others may share the bucket. A UUID. */
   readonly instanceId: string;
+  /** Tells the folder apart from that of finished images. */
+  readonly purpose?: 'uploads';
 }
 
+/** A store in a bucket, with what only such a one can do. */
+export interface S3Store extends ImageStore {
+  read(location: string, range?: VersionedRange, signal?: AbortSignal): AsyncIterable<Uint8Array>;
+  /** What lies there, with its ETag. Throws as `stat`. */
+  versionOf(location: string): Promise<StoredBlob & { readonly version: string }>;
+  /** Everything in the folder. Throws `unavailable`, `io`. */
+  entries(): Promise<readonly FolderEntry[]>;
+  /** Removes just this. Missing means done. Throws `unavailable`, `io`. */
+  removeEntry(entry: FolderEntry): Promise<void>;
+}
+
+/** An object in the folder of a store, or an upload that was begun and not completed. */
+export type FolderEntry = { readonly imageId: string } & (
+  | { readonly location: string }
+  | { readonly unfinished: UploadTarget }
+);
+
 /**
- * A store in a bucket. A blob is the object `<installation>/<image id>.<epoch>`. Large contents are sent in parts; an
- * upload that was cut off is taken up by the next put for the same image.
+ * A store in a bucket. A blob is the object `<folder>/<image id>.<epoch>`; the folder is called like the installation, and
+ * `purpose` where there is one. Large contents are sent in parts; an upload that was cut off is taken up by the next put
+ * for the same image.
  */
-export function s3Store(options: S3StoreOptions): ImageStore {
+export function s3Store(options: S3StoreOptions): S3Store {
   const { id, bucket } = options;
-  const folder = `${requireImageId(options.instanceId)}/`;
+  const suffix = options.purpose === undefined ? '' : `-${options.purpose}`;
+  const folder = `${requireImageId(options.instanceId)}${suffix}/`;
+  const checkedKey = (location: string): string => keyIn(location, suffix);
   const place: S3Place = { client: s3Client(options.connection), bucket };
   const asked = async <T>(doing: string, work: () => Promise<T>): Promise<T> => {
     try {
@@ -53,11 +76,19 @@ export function s3Store(options: S3StoreOptions): ImageStore {
     weight: options.weight ?? 0,
     put: (owner, content, transfer = {}) => put({ options, place, folder }, { owner, content, transfer }),
     read: (location, range, signal) => readObject({ id, place, key: checkedKey(location) }, range, signal),
-    stat: (location) => asked('the image cannot be read', () => statObject(place, checkedKey(location))),
-    delete: (location) =>
-      asked('the image cannot be removed', async () => {
-        await place.client.send(new DeleteObjectCommand({ Bucket: bucket, Key: checkedKey(location) }));
+    stat: (location) =>
+      asked('the image cannot be read', async () => {
+        const { sizeBytes } = await headOf(place, checkedKey(location));
+        return { location, sizeBytes };
       }),
+    versionOf: (location) =>
+      asked('the image cannot be read', async () => ({ location, ...(await headOf(place, checkedKey(location))) })),
+    entries: () => asked('its bucket cannot be read', () => entriesOf(place, folder)),
+    removeEntry: (entry) =>
+      asked('residue cannot be removed', () =>
+        'location' in entry ? deleteObject(place, checkedKey(entry.location)) : abortUpload(place, entry.unfinished),
+      ),
+    delete: (location) => asked('the image cannot be removed', () => deleteObject(place, checkedKey(location))),
     blobsOf: (imageId) =>
       asked('its bucket cannot be read', () => keysOf(place, `${folder}${requireImageId(imageId)}.`)),
     discardUnfinished: (imageId) =>
@@ -95,11 +126,11 @@ function keyAt(options: S3StoreOptions, url: string): string | undefined {
   return own === undefined ? undefined : url.slice(own.length);
 }
 
-/** The key that a location is. Throws `missing` for one that is not of our making. */
-function checkedKey(location: string): string {
+/** The key that a location is, in a folder with this suffix. Throws `missing` for one that is not of our making. */
+function keyIn(location: string, suffix: string): string {
   const [folder = '', name = '', ...more] = location.split('/');
-  if (more.length > 0 || parseBlobName(name) === undefined) refuseLocation(location);
-  requireImageId(folder);
+  if (more.length > 0 || parseBlobName(name) === undefined || !folder.endsWith(suffix)) refuseLocation(location);
+  requireImageId(folder.slice(0, folder.length - suffix.length));
   return location;
 }
 
@@ -109,9 +140,30 @@ async function checkBucket({ client, bucket }: S3Place, { createBucket }: S3Stor
   await (createBucket ? looked.catch(noBucket) : looked);
 }
 
-async function statObject({ client, bucket }: S3Place, key: string): Promise<StoredBlob> {
-  const head = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
-  return { location: key, sizeBytes: head.ContentLength ?? 0 };
+async function headOf(
+  { client, bucket }: S3Place,
+  key: string,
+): Promise<{ readonly sizeBytes: number; readonly version: string }> {
+  const { ContentLength = 0, ETag } = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
+  if (ETag === undefined) throw new Error('assertion failed: an object has an ETag');
+  return { sizeBytes: ContentLength, version: ETag };
+}
+
+async function deleteObject({ client, bucket }: S3Place, key: string): Promise<void> {
+  await client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }));
+}
+
+async function entriesOf(place: S3Place, folder: string): Promise<readonly FolderEntry[]> {
+  const idOf = (key: string): string | undefined => parseBlobName(key.slice(folder.length))?.imageId;
+  const objects = (await keysOf(place, folder)).flatMap((location) => {
+    const imageId = idOf(location);
+    return imageId === undefined ? [] : [{ imageId, location }];
+  });
+  const uploads = ((await unfinishedUploads(place, folder).catch(noBucket)) ?? []).flatMap((unfinished) => {
+    const imageId = idOf(unfinished.key);
+    return imageId === undefined ? [] : [{ imageId, unfinished }];
+  });
+  return [...objects, ...uploads];
 }
 
 async function keysOf({ client, bucket }: S3Place, prefix: string): Promise<readonly string[]> {
@@ -169,7 +221,7 @@ async function put(bucket: Bucket, wanted: Put): Promise<StoredBlob> {
       if (!isUploadGone(error) || begun.upload?.key === key || !('path' in content)) throw error;
       return send(bucket, wanted, { key, begun });
     });
-    const { sizeBytes } = await statObject(place, stored.location);
+    const { sizeBytes } = await headOf(place, stored.location);
     if (sizeBytes === stored.sizeBytes) return stored;
     throw new StoreError('io', `${sizeBytes} bytes arrived in the store instead of ${stored.sizeBytes}`);
   } catch (error) {
@@ -184,7 +236,7 @@ async function put(bucket: Bucket, wanted: Put): Promise<StoredBlob> {
 async function undo(place: S3Place, begun: Begun, { keepParts }: { readonly keepParts: boolean }): Promise<void> {
   const { object, upload } = begun;
   if (object !== undefined) {
-    await place.client.send(new DeleteObjectCommand({ Bucket: place.bucket, Key: object }));
+    await deleteObject(place, object);
   }
   if (upload !== undefined && !keepParts) await abortUpload(place, upload);
 }
