@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 
-/** The program of this tree. */
+/** The program of this tree: its sources, unless it was built. */
 export const PROGRAM: string = join(import.meta.dirname, '../../../cli/bin/diskmorph.js');
 
 /** How to start a process of the service. */
@@ -37,9 +37,11 @@ export interface ServiceProcess {
 const KEPT_LINES = 20;
 const READY = /serving on (http:\/\/[\d.]+:\d+)|running tasks as diskmorph/;
 
-/** Starts `diskmorph`; it is ready when it says so. */
+/** Starts `diskmorph`, as it was built if it was; it is ready when it says so. */
 export function startService({ configFile, role, program = PROGRAM, logFile }: ServiceStart): ServiceProcess {
-  const child = spawn(process.execPath, ['--conditions=source', program, ...role, '--config-file', configFile], {
+  const isBuilt = existsSync(join(dirname(program), '..', 'dist'));
+  const parameters = [...(isBuilt ? [] : ['--conditions=source']), program, ...role, '--config-file', configFile];
+  const child = spawn(process.execPath, parameters, {
     env: { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), 'diskmorph-compiled') },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
