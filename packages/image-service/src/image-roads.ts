@@ -87,6 +87,7 @@ export function imageRoads(whole: WholeService, { access = {}, cache }: RoadPart
       async remove(imageId) {
         await removeImage(removal, imageId);
         await cached?.roads.forget(imageId);
+        await converted.forget(imageId);
       },
     },
     recover: () => recoverUploads(whole),

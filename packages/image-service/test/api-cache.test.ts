@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { requirePackage } from '../../../fixtures/peers.ts';
 import type { S3Server } from '../../../fixtures/radosgw.ts';
@@ -9,7 +9,7 @@ import { runClient } from './run-client.ts';
 import { startS3Proxy } from './s3-proxy.ts';
 import type { WebFiles } from './web-files.ts';
 import { startWebFiles } from './web-files.ts';
-import { diskBytes } from './world.ts';
+import { diskBytes, qemuImg } from './world.ts';
 
 const OCTETS = { 'content-type': 'application/octet-stream' };
 const RAW = { disk_format: 'raw', container_format: 'bare' };
@@ -100,6 +100,26 @@ describe('downloads', () => {
     web.files.delete('/disk');
     await world.restart();
     expect((await download(id)).equals(disk)).toBe(true);
+  });
+
+  test('in another format read the copy too', async () => {
+    await serve();
+    const id = await remoteImage();
+    await download(id);
+    await untilCached(id);
+    const calls = web.calls.length;
+    const headers = { 'x-test-caller': 'p:member' };
+    const given = async (format: string): Promise<Buffer> => {
+      const answer = await fetch(`${world.url}/v2/images/${id}/file?format=${format}`, { headers });
+      expect(answer.status).toBe(200);
+      return Buffer.from(await answer.arrayBuffer());
+    };
+    expect((await given('raw')).equals(disk)).toBe(true);
+    await writeFile(world.path('disk.raw'), disk);
+    await writeFile(world.path('disk.vdi'), await given('vdi'));
+    await qemuImg('compare', '-f', 'raw', '-F', 'vdi', world.path('disk.raw'), world.path('disk.vdi'));
+    expect(web.calls).toHaveLength(calls);
+    expect(await cached()).toMatchObject([{ image_id: id, hits: 2 }]);
   });
 
   test('data that is no longer what it was is served, not kept', async () => {

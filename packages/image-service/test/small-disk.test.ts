@@ -4,6 +4,8 @@ import { mkdtemp, rm, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { nodeImageTools } from '../src/import/node-image-tools.ts';
+import { isolatedImageTools } from '../src/import/readers/isolated-tools.ts';
 import type { Answer, ApiWorld } from './api-world.ts';
 import { makeApiWorld } from './api-world.ts';
 
@@ -12,6 +14,12 @@ const DISK = 80 * MIB;
 const OCTETS = { 'content-type': 'application/octet-stream', accept: 'application/json' };
 /** Only the superuser may mount; promises on pretended disks are tried by everybody, in src/staging/staging.test.ts. */
 const canMount = process.getuid?.() === 0 && process.platform === 'linux';
+const tools = isolatedImageTools(nodeImageTools(1), {
+  memoryBytes: 128 * MIB,
+  threads: 1,
+  patienceMs: 20_000,
+  log: () => {},
+});
 let mounted: string;
 let world: ApiWorld;
 
@@ -35,7 +43,9 @@ describe.runIf(canMount)('on a disk of 80 MiB', () => {
     execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK}`, 'tmpfs', mounted]);
     world = await makeApiWorld({
       base: mounted,
+      intercept: (parts) => ({ ...parts, tools: { ...parts.tools, openInFormat: tools.openInFormat } }),
       overrides: {
+        'diskmorph.download_plan_lifetime': '0',
         'image_import_opts.image_import_plugins': '[image_conversion]',
         'image_conversion.output_format': 'qcow2',
       },
@@ -43,6 +53,7 @@ describe.runIf(canMount)('on a disk of 80 MiB', () => {
   });
   afterAll(async () => {
     await world.remove();
+    await tools.close();
     execFileSync('umount', [mounted]);
     await rm(mounted, { recursive: true });
   });
@@ -83,6 +94,23 @@ describe.runIf(canMount)('on a disk of 80 MiB', () => {
       status: 'queued',
       os_glance_import_error: expect.stringMatching(/^insufficient_space: /),
     });
+  });
+
+  test('downloads in other formats whose plans do not fit beside each other are refused, and the disk is not filled', async () => {
+    const id = await created();
+    expect((await give(id, 'file', randomBytes(55 * MIB))).status).toBe(204);
+    const given = await Promise.all(
+      [8, 16, 32, 64].map(async (bits) => {
+        const query = `format=qcow2&cluster_size=512&refcount_bits=${bits}`;
+        const answer = await fetch(`${world.url}/v2/images/${id}/file?${query}`);
+        const { byteLength } = await answer.arrayBuffer();
+        return { status: answer.status, byteLength };
+      }),
+    );
+    const statuses = given.map(({ status }) => status).toSorted();
+    expect([statuses[0], statuses[3]]).toEqual([200, 503]);
+    for (const { status, byteLength } of given) if (status === 200) expect(byteLength).toBeGreaterThan(55 * MIB);
+    expect((await world.call(`DELETE /v2/images/${id}`)).status).toBe(204);
   });
 
   test('imports that do not fit beside each other wait for each other', async () => {

@@ -58,6 +58,8 @@ export interface ConvertedDownloads {
    * image has no data. Throws `invalid_value`, `not_convertible`, `busy`, and what its reader throws.
    */
   open(image: ImageRecord, wanted: WantedFormat, signal: AbortSignal): Promise<ConvertedData | undefined>;
+  /** Forgets what is known of an image that is gone, so that nothing keeps its bytes. */
+  forget(imageId: string): Promise<void>;
   /** Forgets everything. */
   close(): Promise<void>;
 }
@@ -94,6 +96,10 @@ export function convertedDownloads(parts: ConvertedParts): ConvertedDownloads {
         release();
         throw error;
       }
+    },
+    async forget(imageId) {
+      idle.forget(keyBeginning(imageId));
+      await plans.forget(keyBeginning(imageId));
     },
     async close() {
       idle.close();
@@ -230,7 +236,13 @@ type Target = WantedFormat & { readonly fileName: string };
 
 /** The same for the same bytes, at the same place, in the same format. */
 function planKey(image: ImageRecord, { place }: Original, { reader, target }: Conversion): string {
-  return JSON.stringify([place, image.osHashValue, reader, target.fileName, sortedOptions(target)]);
+  return (
+    keyBeginning(image.id) + JSON.stringify([place, image.osHashValue, reader, target.format, sortedOptions(target)])
+  );
+}
+
+function keyBeginning(imageId: string): string {
+  return `${imageId} `;
 }
 
 function variantOf(target: Target): string {

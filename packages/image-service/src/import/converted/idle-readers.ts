@@ -6,6 +6,8 @@ export interface IdleReaders {
   take(key: string): ImageInFormat | undefined;
   /** Keeps it for a moment, or closes it. */
   put(key: string, image: ImageInFormat): void;
+  /** Closes those whose keys begin so. */
+  forget(beginning: string): void;
   close(): void;
 }
 
@@ -42,6 +44,9 @@ export function idleReaders(most: number): IdleReaders {
       const one: IdleReader = { key, image, timer: setTimeout(() => end(one), IDLE_MS).unref() };
       idle.push(one);
       for (const oldest of idle.slice(0, Math.max(0, idle.length - most))) end(oldest);
+    },
+    forget(beginning) {
+      for (const one of idle.filter(({ key }) => key.startsWith(beginning))) end(one);
     },
     close() {
       while (idle[0] !== undefined) end(idle[0]);

@@ -7,6 +7,8 @@ export interface KeptPlans {
   keep(key: string, plan: DownloadPlan): Promise<void>;
   /** Gives back the space of the plan that was not used for the longest; false when none is kept. */
   forgetOldest(): Promise<boolean>;
+  /** Forgets those whose keys begin so. */
+  forget(beginning: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -61,6 +63,9 @@ export function keptPlans(lifetimeMs: number, log: (message: string) => void): K
       while (isTooMuch()) await forgetOldest();
     },
     forgetOldest,
+    async forget(beginning) {
+      await Promise.all([...plans.keys()].filter((key) => key.startsWith(beginning)).map(forget));
+    },
     async close() {
       await Promise.all([...plans.keys()].map(forget));
     },
