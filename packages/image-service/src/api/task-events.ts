@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import type { TaskRecord } from '../catalog/task.ts';
 import type { ApiParts } from './api-parts.ts';
 import { paramOf } from './image-access.ts';
-import { noTask, requireTask, taskDocument } from './tasks.ts';
+import { isTheirs, noTask, requireTask, taskDocument } from './tasks.ts';
 
 /** Milliseconds between two events of progress. */
 const SPACING_MS = 250;
@@ -17,7 +17,7 @@ export function taskEventsRoute(app: FastifyInstance, parts: ApiParts): void {
   });
   app.get('/v2/tasks/:taskId/events', { config: { summary: 'Follow a task' } }, async (request, reply) => {
     const task = await requireTask(parts, paramOf(request.params, 'taskId'));
-    if (!request.caller.isAdmin && task.owner !== request.caller.projectId) throw noTask(task.id);
+    if (!isTheirs(request.caller, task)) throw noTask(task.id);
     const stream = Readable.from(events(parts, task, following));
     request.raw.on('close', () => {
       if (!reply.raw.writableFinished) stream.destroy();

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Caller } from '../auth/caller.ts';
 import { CatalogError } from '../catalog/errors.ts';
 import type { TaskQuery } from '../catalog/repositories.ts';
 import type { TaskRecord } from '../catalog/task.ts';
 import { TASK_STATUSES, TASK_TYPES } from '../catalog/task.ts';
+import { maskedAddress, redactedValue } from '../telemetry/redact.ts';
 import type { ApiParts } from './api-parts.ts';
 import { badRequest, HttpError } from './http-error.ts';
 import { demand, paramOf, policyTarget, visibleImage } from './image-access.ts';
@@ -41,7 +43,7 @@ export function taskRoutes(app: FastifyInstance, parts: ApiParts): void {
     { config: { summary: 'Cancel a running task' } },
     async (request, reply) => {
       const task = await requireTask(parts, paramOf(request.params, 'taskId'));
-      if (!request.caller.isAdmin && task.owner !== request.caller.projectId) throw noTask(task.id);
+      if (!isTheirs(request.caller, task)) throw noTask(task.id);
       demand(parts, 'cancel_import', request.caller, { project_id: task.owner, owner: task.owner });
       if (task.status !== 'pending' && task.status !== 'processing') {
         throw new HttpError(409, `Task ${task.id} has ended already (${task.status})`);
@@ -54,7 +56,10 @@ export function taskRoutes(app: FastifyInstance, parts: ApiParts): void {
     const image = await visibleImage(parts, request.caller, paramOf(request.params, 'imageId'));
     if (!parts.policy.allows('get_image', request.caller, policyTarget(image))) throw noTask(image.id);
     const tasks = await parts.catalog.tasks.list({ imageId: image.id });
-    return { tasks: await Promise.all(tasks.map((task) => taskDocument(parts, task))), schema: '/v2/schemas/tasks' };
+    return {
+      tasks: await Promise.all(tasks.map((task) => shownTask(parts, request.caller, task))),
+      schema: '/v2/schemas/tasks',
+    };
   });
 }
 
@@ -63,8 +68,13 @@ export async function taskFor(parts: ApiParts, request: FastifyRequest, rule: st
   demand(parts, 'tasks_api_access', request.caller, {});
   demand(parts, rule, request.caller, {});
   const task = await requireTask(parts, paramOf(request.params, 'taskId'));
-  if (request.caller.isAdmin || task.owner === request.caller.projectId) return task;
+  if (isTheirs(request.caller, task)) return task;
   throw noTask(task.id);
+}
+
+/** Is it the task of the caller's project, or the caller an administrator? */
+export function isTheirs({ isAdmin, projectId }: Caller, { owner }: TaskRecord): boolean {
+  return isAdmin || owner === projectId;
 }
 
 /** The task by its id. Throws 404. */
@@ -162,4 +172,14 @@ export async function taskDocument(parts: ApiParts, task: TaskRecord): Promise<R
     error_code: task.errorCode,
     progress: task.status === 'processing' ? await parts.imports.progress(task.id) : null,
   };
+}
+
+/**
+ * What this caller is told of a task of an image that they see. From where its data comes may hold what lets somebody in:
+ * that is for the project that said it.
+ */
+async function shownTask(parts: ApiParts, caller: Caller, task: TaskRecord): Promise<Record<string, unknown>> {
+  const document = await taskDocument(parts, task);
+  if (isTheirs(caller, task)) return document;
+  return { ...document, input: redactedValue(task.input, maskedAddress), message: maskedAddress(task.message) };
 }

@@ -56,6 +56,9 @@ export function webDownload(rules: DownloadRules): Download {
   const check = (address: string): URL => {
     const url = URL.parse(address);
     if (url === null) throw new StagingError('bad_source', 'The source is no web address');
+    if (url.username !== '' || url.password !== '') {
+      throw new StagingError('bad_source', 'The address of the source must hold no credentials');
+    }
     checkUrl(url);
     return url;
   };

@@ -18,18 +18,19 @@ const SECRET_NAMES = [
   'passwd',
   'pwd',
   'secret(?:[_-]?(?:access[_-]?)?key)?',
-  'access[_-]?key(?:[_-]?id)?',
+  '(?:aws|oss)?access[_-]?key(?:[_-]?id)?',
+  'googleaccessid',
   'api[_-]?key',
   '(?:[a-z]+[_-])?token',
-  'x-amz-(?:signature|credential|security-token)',
+  'x-(?:amz|goog|oss)-(?:signature|credential|security-token)',
   'sig(?:nature)?',
   'credential_secret',
   's3_store_(?:secret|access)_key',
 ];
 
-/** `name: value`, `name=value`, `"name": "value"`; the scheme of an Authorization header goes with it. */
+/** `name: value`, `name=value`, `"name": "value"`, `prefix_name=value`; the scheme of an Authorization header goes with it. */
 const ASSIGNED = new RegExp(
-  `(\\b(?:${SECRET_NAMES.join('|')})["']?\\s*[:=]\\s*["']?)(?:(?:bearer|basic|token|aws4-hmac-sha256)\\s+)?[^\\s"'\\\\,;&}]+`,
+  `((?<![a-z0-9])(?:${SECRET_NAMES.join('|')})["']?\\s*[:=]\\s*["']?)(?:(?:bearer|basic|token|aws4-hmac-sha256)\\s+)?[^\\s"'\\\\,;&}]+`,
   'gi',
 );
 const SECRET_NAME = new RegExp(`^(?:${SECRET_NAMES.join('|')})$`, 'i');
@@ -42,6 +43,22 @@ export function redactor(known: readonly string[]): Redact {
     for (const secret of literal) result = result.replaceAll(secret, REDACTED);
     return result.replaceAll(USER_INFO, `$1${REDACTED}@`).replaceAll(ASSIGNED, `$1${REDACTED}`);
   };
+}
+
+/**
+ * An address with nothing in it that lets anybody in, whatever the server that it names calls such things: without a user,
+ * and without the values of its query. Other text with its secrets taken out.
+ */
+export function maskedAddress(text: string): string {
+  const redacted = redactor([])(text);
+  if (!URL.canParse(text)) return redacted;
+  return redacted.replace(/([?#])(.*)$/s, (_all, mark: string, rest: string) => mark + maskedPairs(rest));
+}
+
+/** `a=***&b=***`; what has no name is masked whole. */
+function maskedPairs(query: string): string {
+  const masked = query.split('&').map((pair) => (pair.includes('=') ? `${pair.split('=', 1)[0]}=` : '') + REDACTED);
+  return masked.join('&');
 }
 
 /** A value for the log: the same, with every text in it redacted and every property of a secret name taken out. */
