@@ -5,7 +5,8 @@ import { nodeImageTools } from '../src/import/node-image-tools.ts';
 import { isolatedImageTools } from '../src/import/readers/isolated-tools.ts';
 import type { RawParts } from '../src/main.ts';
 import { StagingError } from '../src/staging/errors.ts';
-import type { ImageStore } from '../src/store/store.ts';
+import type { BlobRange, ImageStore } from '../src/store/store.ts';
+import { StoreError } from '../src/store/store.ts';
 import type { ApiWorld } from './api-world.ts';
 import { makeApiWorld } from './api-world.ts';
 import { qemuImg } from './world.ts';
@@ -19,6 +20,8 @@ const tools = isolatedImageTools(nodeImageTools(1), {
 });
 /** Bytes that were asked of the store, which is one of another machine. */
 let asked = 0;
+/** Does the store fail? */
+let fails: (range: BlobRange | undefined) => boolean = () => false;
 /** Readers that were started for downloads. */
 let started = 0;
 /** What promises of space are answered. */
@@ -33,6 +36,7 @@ function remote(store: ImageStore): ImageStore {
     type: 's3',
     read(location, range, signal) {
       asked += range?.length ?? 0;
+      if (fails(range)) throw new StoreError('unavailable', 'The store does not answer');
       return store.read(location, range, signal);
     },
   };
@@ -67,7 +71,7 @@ beforeAll(async () => {
   id = String(created.json['id']);
   const body = await readFile(world.path('disk.qcow2'));
   const headers = { 'content-type': 'application/octet-stream' };
-  expect((await world.call(`PUT /v2/images/${id}/file`, { body, headers })).status).toBe(204);
+  await world.call(`PUT /v2/images/${id}/file`, { body, headers });
 });
 beforeEach(() => {
   asked = 0;
@@ -105,9 +109,20 @@ describe('what is read before the first byte', () => {
   });
 });
 
-test('bytes that are in no file of this machine are handed over', async () => {
-  const { status, body } = await download('format=raw');
-  expect([status, body.equals(raw)]).toEqual([200, true]);
+describe('bytes that are in no file of this machine', () => {
+  test('are handed over', async () => {
+    const { status, body } = await download('format=raw');
+    expect([status, body.equals(raw)]).toEqual([200, true]);
+  });
+
+  test('that do not come end the download, and nothing else', async () => {
+    fails = (range) => (range?.offset ?? 0) > 12 * MIB;
+    await expect(download('format=raw')).rejects.toThrow('terminated');
+    const { status, body } = await download('format=qcow2&compression=zstd');
+    expect([status, body.toString()]).toEqual([503, expect.stringContaining('"error_code":"unavailable"')]);
+    fails = () => false;
+    expect((await download('format=raw', '0-0')).status).toBe(206);
+  });
 });
 
 test('who reads one part after the other has one reader for all of them', async () => {

@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { memorySource } from '@diskmorph/disk-image';
 import { newDownloadPlan } from '../src/import/converted/download-plan.ts';
 import { nodeImageTools } from '../src/import/node-image-tools.ts';
 import { isolatedImageTools } from '../src/import/readers/isolated-tools.ts';
@@ -69,6 +68,9 @@ describe('a parser that goes wrong fails its image, with a reason, and nothing e
 async function givePlanted(what: string, format: string): Promise<{ readonly sizeBytes: number; received: number }> {
   const bytes = Buffer.alloc(3 * MIB, 'bytes');
   bytes.write(`${what}\0`);
+  async function* read({ offset, length } = { offset: 0, length: bytes.length }): AsyncGenerator<Uint8Array> {
+    yield bytes.subarray(offset, offset + length);
+  }
   const plan = await newDownloadPlan(dir);
   const release = plan.use();
   try {
@@ -76,8 +78,8 @@ async function givePlanted(what: string, format: string): Promise<{ readonly siz
     const target = { format, options: {}, fileName: 'disk' };
     const { tablesFd, runsFd, planned } = plan;
     const image = await planted.openInFormat(
-      { source: { source: memorySource(bytes) }, format: 'raw', target, tablesFd, runsFd, planned },
-      { stallMs: 3000, room: async () => {} },
+      { source: { sizeBytes: bytes.length, read }, format: 'raw', target, tablesFd, runsFd, planned },
+      { stallMs: what.endsWith('hang') ? 3000 : 30_000, room: async () => {} },
     );
     given.sizeBytes = image.planned.target.sizeBytes;
     try {

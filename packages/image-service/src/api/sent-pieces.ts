@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
+import { giveBack } from '../store/byte-stream.ts';
 
 /** Pieces that are read before the receiver has taken those before them. */
 const PIECES_AHEAD = 2;
@@ -30,9 +31,4 @@ export async function* receivedPieces(body: Readable): AsyncGenerator<Uint8Array
     yield piece;
     giveBack(piece);
   }
-}
-
-/** A piece that is a part of a larger buffer stays: others may use the rest. */
-function giveBack({ buffer, byteLength }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }

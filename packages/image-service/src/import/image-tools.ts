@@ -1,5 +1,6 @@
 import type { ByteSource, Verdict } from '@diskmorph/disk-image';
 import type { PlannedFile } from '@diskmorph/disk-image-node';
+import type { StoredData } from './stored-data.ts';
 
 /** An image file and the format it is read as; never guessed from its content. */
 export interface ImageFile {
@@ -39,8 +40,8 @@ export interface ConversionOutcome {
   readonly resumedFromBytes: number;
 }
 
-/** The bytes of an image: in a file that is open for reading, or to be asked for. */
-export type SourceAtHand = { readonly fd: number } | { readonly source: ByteSource };
+/** The bytes of an image: in a file that is open for reading, or to be asked for in ranges, which may be asked for together. */
+export type SourceAtHand = { readonly fd: number } | StoredData;
 
 /** An image that is to be given in another format, and what is remembered of that. */
 export interface FormatOrder {

@@ -1,4 +1,4 @@
-import type { ProgressListener, TargetLayout } from '@diskmorph/disk-image';
+import type { ByteSource, ProgressListener, TargetLayout } from '@diskmorph/disk-image';
 import { formats, ImageError, inspect } from '@diskmorph/disk-image';
 import type { UnwrittenFile } from '@diskmorph/disk-image-node';
 import {
@@ -13,8 +13,10 @@ import {
   planFileConversion,
   requireFormat,
   verifyFile,
+  windowedReads,
 } from '@diskmorph/disk-image-node';
 import type { FormatOrder, FormatWork, ImageInFormat, ImageTools, ToolConversion, ToolWork } from './image-tools.ts';
+import type { StoredData } from './stored-data.ts';
 
 /** Metadata of a result, above its guest bytes: at most this share of them, and this many bytes. */
 const METADATA_SHARE = 0.02;
@@ -106,7 +108,7 @@ async function openInFormat(
 ): Promise<ImageInFormat> {
   const file = await openUnwrittenFile({
     ...order,
-    source: 'fd' in source ? descriptorSource(source.fd, 'The image') : source.source,
+    source: 'fd' in source ? descriptorSource(source.fd, 'The image') : inWindows(source),
     room,
     ...watched(
       { ...(signal === undefined ? {} : { signal }), ...(onBytes === undefined ? {} : { onBytes }) },
@@ -114,6 +116,17 @@ async function openInFormat(
     ),
   });
   return { planned: file.planned, alive: true, read: (range) => piecesOf(file, range), close() {} };
+}
+
+function inWindows({ sizeBytes, read }: StoredData): ByteSource {
+  return windowedReads(sizeBytes, async (offset, length) => {
+    const pieces: Uint8Array[] = [];
+    for await (const piece of read({ offset, length })) pieces.push(piece);
+    const [first] = pieces;
+    const whole = first?.length === length ? first : Buffer.concat(pieces);
+    if (whole.length !== length) throw new ImageError('truncated', 'The stored data ends early', { offset });
+    return whole;
+  });
 }
 
 /** Bytes that are made at once. */

@@ -1,3 +1,8 @@
+/** Gives back the memory of a piece that nobody uses any more. A part of a larger buffer stays: others may use the rest. */
+export function giveBack({ buffer, byteLength }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
+}
+
 /** The chunks until the signal is aborted: then its reason is thrown at once, also while a chunk is awaited. */
 export async function* untilAborted(
   bytes: AsyncIterable<Uint8Array>,

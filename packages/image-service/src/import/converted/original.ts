@@ -7,7 +7,6 @@ import type { HeldBlobs } from '../held-blobs.ts';
 import type { SourceAtHand } from '../image-tools.ts';
 import type { StoredPlace } from '../stored-data.ts';
 import { openStoredPlace } from '../stored-data.ts';
-import { storedSource } from '../stored-source.ts';
 
 /** Where the bytes of images are found. */
 export interface OriginalParts {
@@ -34,7 +33,7 @@ export async function openOriginal(parts: OriginalParts, image: ImageRecord): Pr
   const letGo = parts.held.hold({ store: place.store.id, location: place.location });
   const file = await openFile(place);
   return {
-    at: file ?? { source: storedSource(place.store, place.location, place.sizeBytes) },
+    at: file ?? place,
     place: JSON.stringify([place.store.id, place.location]),
     async close() {
       letGo();

@@ -1,6 +1,5 @@
 import { ImageError } from '@diskmorph/disk-image';
-import type { ImageInFormat, ImageTools, SourceAtHand } from '../image-tools.ts';
-import type { HandedSource } from './reader-messages.ts';
+import type { ImageInFormat, ImageTools } from '../image-tools.ts';
 import type { ReaderOptions, ReaderProcess } from './reader-process.ts';
 import { died, hung, startReader } from './reader-process.ts';
 
@@ -17,8 +16,7 @@ export function formatReaders(options: ReaderOptions): FormatReaders {
   return {
     async open({ source, tablesFd: tables, runsFd: runs, ...order }, { signal, stallMs, ...work }) {
       if (isAborted(signal)) throw cancelled(signal);
-      const open = { tables, runs, source: 'fd' in source ? source.fd : undefined };
-      const reader = startReader(options, { read: [], write: [], open });
+      const reader = startReader(options, { read: [], write: [], open: { tables, runs, source } });
       running.add(reader);
       const close = (): void => {
         running.delete(reader);
@@ -26,7 +24,7 @@ export function formatReaders(options: ReaderOptions): FormatReaders {
       };
       signal?.addEventListener('abort', close);
       try {
-        const given = { ...order, source: handed(reader, source) };
+        const given = { ...order, streamedBytes: 'fd' in source ? null : source.sizeBytes };
         const planned = await reader.call('openInFormat', given, { ...work, patienceMs: stallMs });
         return {
           planned,
@@ -48,11 +46,6 @@ export function formatReaders(options: ReaderOptions): FormatReaders {
       running.clear();
     },
   };
-}
-
-function handed(reader: ReaderProcess, at: SourceAtHand): HandedSource | null {
-  if ('fd' in at) return null;
-  return { source: reader.hand(at.source).source, size: at.source.size };
 }
 
 function isAborted(signal: AbortSignal | undefined): boolean {

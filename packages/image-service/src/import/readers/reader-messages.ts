@@ -45,9 +45,9 @@ export interface ReaderCalls {
     readonly of: ImageFile & { readonly expected: Pick<ConversionOutcome, 'contentId' | 'virtualSize'> };
     readonly gives: null;
   };
-  /** Once in a process; without a source it is in the file of a descriptor, as the two others are. */
+  /** Once in a process; `streamedBytes`: the image does not lie in a file but is asked for, and has so many bytes. */
   openInFormat: {
-    readonly of: Pick<FormatOrder, 'format' | 'target' | 'planned'> & { readonly source: HandedSource | null };
+    readonly of: Pick<FormatOrder, 'format' | 'target' | 'planned'> & { readonly streamedBytes: number | null };
     readonly gives: PlannedFile;
   };
   /** Afterwards; the bytes go into a pipe of their own. */
@@ -62,7 +62,7 @@ export const READER_FDS = {
   bytes: 5,
   tables: 6,
   runs: 7,
-  /** The image, where it is in a file. */
+  /** The image: its file, or a pipe that brings what is asked for of it. */
   source: 8,
 } as const;
 
@@ -94,7 +94,9 @@ export type FromReader =
   | { readonly call: number; readonly error: PackedError }
   | { readonly call: number; readonly done: number; readonly total: number }
   | { readonly wanted: number; readonly source: number; readonly offset: number; readonly length: number }
-  | { readonly wanted: number; readonly call: number; readonly room: number };
+  | { readonly wanted: number; readonly call: number; readonly room: number }
+  /** Comes through the pipe of the image; only a failure is answered. */
+  | { readonly wanted: number; readonly streamed: { readonly offset: number; readonly length: number } };
 
 /** Most bytes that a reader may ask for at once. */
 export const MAX_HANDED_BYTES: number = 64 * 2 ** 20;

@@ -2,15 +2,17 @@ import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
+import { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ByteSource } from '@diskmorph/disk-image';
 import { ImageError } from '@diskmorph/disk-image';
 import { ImportError } from '../errors.ts';
-import type { ToolWork } from '../image-tools.ts';
+import type { SourceAtHand, ToolWork } from '../image-tools.ts';
 import { outOfMemory, packError, unpackError } from './packed-error.ts';
 import type { FromReader, ReaderCalls, ToReader } from './reader-messages.ts';
 import { MAX_HANDED_BYTES, READER_FDS } from './reader-messages.ts';
+import { piecesFrom, rangesInto } from './reader-pipes.ts';
 
 /** What a reader is, and what it may. */
 export interface ReaderOptions {
@@ -31,7 +33,7 @@ export interface ReaderFiles {
   readonly read: readonly string[];
   readonly write: readonly string[];
   /** Files that are open already, for a reader that makes an image in another format. */
-  readonly open?: { readonly tables: number; readonly runs: number; readonly source: number | undefined };
+  readonly open?: { readonly tables: number; readonly runs: number; readonly source: SourceAtHand };
 }
 
 /** How one call is watched. */
@@ -78,8 +80,9 @@ const LIMITED = 'ulimit -c 0; ulimit -d "$0"; exec "$@"';
 /** Starts a reader that may open these files and no others. */
 export function startReader(options: ReaderOptions, files: ReaderFiles): ReaderProcess {
   const child = spawnReader(options, files);
-  const pipe = (child.stdio as readonly unknown[])[READER_FDS.bytes];
-  const bytes = pipe instanceof Readable ? pipe : undefined;
+  const pipes: readonly unknown[] = child.stdio;
+  const bytes = pipes[READER_FDS.bytes];
+  const streamRange = rangesInto(pipes[READER_FDS.source], files.open?.source);
   const calls = new Map<number, OpenCall>();
   const sources = new Map<number, ByteSource>();
   const counts = { calls: 0, sources: 0 };
@@ -100,8 +103,8 @@ export function startReader(options: ReaderOptions, files: ReaderFiles): ReaderP
   const kill = (reason: Error): void => {
     end(reason);
     child.kill('SIGKILL');
-    // What is in it would keep it open.
-    bytes?.destroy();
+    // What is in them would keep them open.
+    for (const pipe of [bytes, pipes[READER_FDS.source]]) if (pipe instanceof Duplex) pipe.destroy();
   };
   const post = (message: ToReader): void => {
     // When it cannot be told any more its end is heard of in another way.
@@ -119,6 +122,7 @@ export function startReader(options: ReaderOptions, files: ReaderFiles): ReaderP
       clearTimeout(starting);
       started.resolve();
     } else if ('room' in message) void giveRoom(calls, message).then(post);
+    else if ('streamed' in message) void streamRange(message).then((failure) => failure && post(failure));
     else if ('wanted' in message) void handOver(sources, message).then(post);
     else hear(calls, message);
   });
@@ -223,23 +227,6 @@ async function giveRoom(
   }
 }
 
-/** Gives what comes through the pipe, one piece after the other; undefined at its end, or without one. */
-function piecesFrom(pipe: Readable | undefined): () => Promise<Uint8Array | undefined> {
-  let moved = Promise.withResolvers<void>();
-  for (const event of ['readable', 'end', 'close']) pipe?.on(event, () => moved.resolve());
-  pipe?.on('error', () => {});
-  return async () => {
-    while (pipe !== undefined) {
-      const piece = pipe.read() as Uint8Array | null;
-      if (piece !== null) return piece;
-      if (pipe.readableEnded || pipe.destroyed) break;
-      moved = Promise.withResolvers<void>();
-      await moved.promise;
-    }
-    return undefined;
-  };
-}
-
 function spawnReader(
   { entry, code, memoryBytes, threads }: ReaderOptions,
   { read, write, open }: ReaderFiles,
@@ -273,7 +260,8 @@ function spawnReader(
 /** In the order of `READER_FDS`. */
 function furtherFds(open: ReaderFiles['open']): ('pipe' | 'ignore' | number)[] {
   const lifeline = 'pipe';
-  return open === undefined ? [lifeline] : [lifeline, 'pipe', open.tables, open.runs, open.source ?? 'ignore'];
+  if (open === undefined) return [lifeline];
+  return [lifeline, 'pipe', open.tables, open.runs, 'fd' in open.source ? open.source.fd : 'pipe'];
 }
 
 function watchOf(patienceMs: number | undefined, onEnd: () => void): { moved(): void; end(): void } {

@@ -1,10 +1,11 @@
-import { write } from 'node:fs';
+import { read, write } from 'node:fs';
 import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import type { ByteSource } from '@diskmorph/disk-image';
-import { ImageError, readBytes } from '@diskmorph/disk-image';
-import { windowedReads } from '@diskmorph/disk-image-node';
+import { ImageError } from '@diskmorph/disk-image';
+import { giveBack } from '../../store/byte-stream.ts';
 import type { FormatWork, ImageInFormat, ImageTools } from '../image-tools.ts';
+import type { StoredData } from '../stored-data.ts';
 import { packError, unpackError } from './packed-error.ts';
 import type { FromReader, HandedSource, ReaderCalls, ToReader } from './reader-messages.ts';
 import { READER_FDS } from './reader-messages.ts';
@@ -31,7 +32,7 @@ export function serveReader(tools: ImageTools): void {
   process.on('disconnect', die);
   process.on('exit', die);
   const border = serviceBorder();
-  const handlers = readerHandlers(tools, border.open);
+  const handlers = readerHandlers(tools, border);
   const running = new Map<number, AbortController>();
   const answer = async (call: number, method: keyof ReaderCalls, of: unknown): Promise<void> => {
     const control = new AbortController();
@@ -68,9 +69,9 @@ function send(message: FromReader): void {
   process.send?.(message);
 }
 
-function readerHandlers(tools: ImageTools, open: (handed: HandedSource) => ByteSource): Handlers {
+function readerHandlers(tools: ImageTools, border: Border): Handlers {
   return {
-    inspectSource: (of) => tools.inspectSource(open(of), of),
+    inspectSource: (of) => tools.inspectSource(border.open(of), of),
     isPacked: ({ path }) => tools.isPacked(path),
     inspectPacked: ({ path, ...of }, { signal }) =>
       tools.inspectPacked(path, { ...of, ...(signal === undefined ? {} : { signal }) }),
@@ -81,19 +82,16 @@ function readerHandlers(tools: ImageTools, open: (handed: HandedSource) => ByteS
       await tools.verify(file, expected, work);
       return null;
     },
-    ...formatHandlers(tools, open),
+    ...formatHandlers(tools, border),
   };
 }
 
-function formatHandlers(
-  tools: ImageTools,
-  open: (handed: HandedSource) => ByteSource,
-): Pick<Handlers, 'openInFormat' | 'sendRange'> {
+function formatHandlers(tools: ImageTools, border: Border): Pick<Handlers, 'openInFormat' | 'sendRange'> {
   const { tables: tablesFd, runs: runsFd, source: fd } = READER_FDS;
   let opened: ImageInFormat | undefined;
   return {
-    async openInFormat({ source: handed, ...order }, work) {
-      const source = handed === null ? { fd } : { source: inWindows(open(handed)) };
+    async openInFormat({ streamedBytes: sizeBytes, ...order }, work) {
+      const source = sizeBytes === null ? { fd } : { sizeBytes, read: border.streamed };
       // The service sees by itself that nothing moves.
       opened = await tools.openInFormat({ ...order, source, tablesFd, runsFd }, { ...work, stallMs: Infinity });
       return opened.planned;
@@ -113,18 +111,24 @@ function formatHandlers(
   };
 }
 
-function inWindows(source: ByteSource): ByteSource {
-  return windowedReads(source.size, (offset, length) => readBytes(source, offset, length));
-}
-
+const readSome = promisify(read);
 const writeSome = promisify(write);
+
+/** Fills it from the pipe of the image. */
+async function fill(bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    const { bytesRead } = await readSome(READER_FDS.source, bytes, done, bytes.length - done, null);
+    if (bytesRead === 0) throw new ImageError('truncated', 'The service gives no more of the image');
+    done += bytesRead;
+  }
+}
 
 /** Waits while the service takes nothing. The memory of the piece is given back at once. */
 async function sendPiece(piece: Uint8Array): Promise<void> {
   for (let done = 0; done < piece.length;) {
     done += (await writeSome(READER_FDS.bytes, piece, done, piece.length - done)).bytesWritten;
   }
-  if (piece.buffer instanceof ArrayBuffer && piece.buffer.byteLength === piece.byteLength) piece.buffer.transfer(0);
+  giveBack(piece);
 }
 
 type Handed = Extract<ToReader, { readonly handed: number }>;
@@ -133,8 +137,16 @@ interface Border {
   /** A source whose bytes the service hands over as they are asked for. */
   open(handed: HandedSource): ByteSource;
   askForRoom(call: number, bytes: number): Promise<void>;
+  /** A range of the image, which comes through the pipe of it; after a failure there are no others. */
+  streamed: StoredData['read'];
   /** Takes what the service answers. */
   settle(message: Handed): void;
+}
+
+interface Asked {
+  readonly answer: Promise<Uint8Array | undefined>;
+  /** No answer will come. */
+  forget(): void;
 }
 
 type Unnumbered<Message> = Message extends { readonly wanted: number } ? Omit<Message, 'wanted'> : never;
@@ -143,24 +155,35 @@ type Unnumbered<Message> = Message extends { readonly wanted: number } ? Omit<Me
 function serviceBorder(): Border {
   const waiting = new Map<number, PromiseWithResolvers<Uint8Array | undefined>>();
   let asked = 0;
-  const ask = (what: Unnumbered<FromReader>): Promise<Uint8Array | undefined> => {
+  let last = Promise.resolve();
+  const ask = (what: Unnumbered<FromReader>): Asked => {
     const wanted = asked++;
     const settled = Promise.withResolvers<Uint8Array | undefined>();
     waiting.set(wanted, settled);
     send({ wanted, ...what });
-    return settled.promise;
+    return { answer: settled.promise, forget: () => void waiting.delete(wanted) };
   };
   return {
     open: ({ source, size }) => ({
       size,
       async read(offset, into) {
         if (offset + into.length > size) throw new ImageError('truncated', 'The data ends early', { offset });
-        into.set((await ask({ source, offset, length: into.length })) ?? []);
+        into.set((await ask({ source, offset, length: into.length }).answer) ?? []);
       },
       close: async () => {},
     }),
     async askForRoom(call, room) {
-      await ask({ call, room });
+      await ask({ call, room }).answer;
+    },
+    async *streamed(range = { offset: 0, length: 0 }) {
+      const { answer, forget } = ask({ streamed: range });
+      const bytes = new Uint8Array(range.length);
+      // What was asked for first comes first.
+      last = last.then(() => fill(bytes));
+      // An answer is a failure.
+      await Promise.race([last, answer]);
+      forget();
+      yield bytes;
     },
     settle(message) {
       const settled = waiting.get(message.handed);
