@@ -32,6 +32,7 @@ import type { OrphanParts } from './import/orphan-removal.ts';
 import { orphanRemoval } from './import/orphan-removal.ts';
 import type { StoredPlace } from './import/stored-data.ts';
 import { openStoredPlace } from './import/stored-data.ts';
+import { changeVerified, hasDigests } from './import/verified-places.ts';
 import { uploadConverted, uploadTarget } from './import/upload-converted.ts';
 import { incomingHoldsOf, recoverUploads, repeatedRecovery } from './incoming-data.ts';
 import type { WholeService } from './main.ts';
@@ -159,6 +160,8 @@ function placeRoads({ parts, engine, configuration }: WholeService): PlaceRoads 
     addressed: (image) => addressedPlaces(parts.stores, image),
     find: (image, wanted) => findPlace(parts, image, wanted),
     change: (imageId, change) => changePlaces(parts, imageId, change),
+    verifies: (image) => digests === 'read' && hasDigests(image),
+    changeVerified: ({ asker, ...call }) => changeVerified(parts, engine, { ...call, asker: askerOf(asker) }),
     add: async ({ asker, ...call }) =>
       (await addLocation(parts, engine, { ...call, digests, asker: askerOf(asker) })).found,
     removeFrom: async (imageId, storeId) => void (await removeFromStore(parts, imageId, storeId)),

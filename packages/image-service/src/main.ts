@@ -25,6 +25,7 @@ import { IMPORT_FLOW, importFlow } from './import/flow.ts';
 import type { ImageTools } from './import/image-tools.ts';
 import { CONVERSION_FLOW, conversionFlow } from './import/in-place/flow.ts';
 import { LOCATION_FLOW, locationFlow } from './import/location-flow.ts';
+import { PLACES_FLOW, placesFlow } from './import/verified-places.ts';
 import { heldFlow } from './import/held-catalog.ts';
 import type { IsolatedTools } from './import/readers/isolated-tools.ts';
 import type { ImportParts, ImportSettings } from './import/stage-context.ts';
@@ -195,6 +196,7 @@ function put(
     [COPY_FLOW, held(copyFlow)],
     [CONVERSION_FLOW, held(conversionFlow)],
     [LOCATION_FLOW, held(locationFlow)],
+    [PLACES_FLOW, held(placesFlow)],
   ]);
   const engine = runEngine({
     parts,

@@ -1,5 +1,5 @@
 import type { Authenticator, Policy } from '../auth/caller.ts';
-import type { ImageChanges, ImageRecord, NewImage } from '../catalog/image.ts';
+import type { ImageChanges, ImageLocation, ImageRecord, NewImage } from '../catalog/image.ts';
 import type { LimitSource } from '../catalog/quota.ts';
 import type { Catalog } from '../catalog/repositories.ts';
 import type { TaskDocument, TaskRecord } from '../catalog/task.ts';
@@ -161,6 +161,16 @@ export interface AddLocationCall {
   readonly asker: Asker;
 }
 
+/** Other places for an image that has data. */
+export interface PlacesChange {
+  readonly image: ImageRecord;
+  /** All that it is to have. */
+  readonly locations: readonly ImageLocation[];
+  /** Those that it did not have, by their URLs. */
+  readonly added: ReadonlyMap<string, FoundPlace>;
+  readonly asker: Asker;
+}
+
 /** Where the data of images lies. */
 export interface PlaceRoads {
   /** The places with their URLs, in order. */
@@ -169,6 +179,10 @@ export interface PlaceRoads {
   find(image: ImageRecord, wanted: WantedPlace): Promise<FoundPlace>;
   /** Changes the image; the data of places that it no longer names goes. */
   change(imageId: string, change: (image: ImageRecord) => ImageChanges): Promise<ImageRecord>;
+  /** Has the data at further places to be read before the image names them? Throws when it has to come later. */
+  verifies(image: ImageRecord): boolean;
+  /** Changes the places when what was added holds the image's data; returns when that is done. Throws why it is not. */
+  changeVerified(call: PlacesChange): Promise<ImageRecord>;
   /** Gives an image without data a first location. */
   add(call: AddLocationCall): Promise<FoundPlace>;
   /** Takes the image out of a store. */

@@ -9,6 +9,7 @@ import { demand, imageFor, paramOf, policyTarget, visibleImage } from './image-a
 import type { DocumentRules } from './image-changes.ts';
 import { changesOf, newImageOf } from './image-changes.ts';
 import { imageSchema } from './image-schema.ts';
+import { askerOf } from './import.ts';
 import { objectBody } from './json-body.ts';
 import { parsePatch, PATCH_TYPES } from './json-patch.ts';
 import { isLocationOperation } from './location-changes.ts';
@@ -95,7 +96,7 @@ async function patchImage(parts: ApiParts, rules: DocumentRules, request: Fastif
     refuseChanges(parts, caller, { current, changes });
   if (operations.some(isLocationOperation)) {
     demand(parts, 'modify_image', caller, policyTarget(image));
-    const moved = await patchPlaces(parts, { image, operations, rules, caller, refuse });
+    const moved = await patchPlaces(parts, { image, operations, rules, caller, asker: askerOf(request), refuse });
     return shownImage(parts, caller, moved);
   }
   // Somebody else's change in between is no reason to lose either: the operations are applied to what is there then.

@@ -2,8 +2,8 @@ import type { FastifyInstance } from 'fastify';
 import type { Caller } from '../auth/caller.ts';
 import type { ImageRecord } from '../catalog/image.ts';
 import type { FoundPlace } from '../import/image-places.ts';
-import type { ApiParts } from './api-parts.ts';
-import { HttpError } from './http-error.ts';
+import type { ApiParts, Asker } from './api-parts.ts';
+import { badRequest, HttpError } from './http-error.ts';
 import { demand, imageFor, paramOf, policyTarget, visibleImage } from './image-access.ts';
 import type { DocumentRules } from './image-changes.ts';
 import { changesOf, refuseOver } from './image-changes.ts';
@@ -52,11 +52,12 @@ export interface PlacePatch {
   readonly operations: readonly PatchOperation[];
   readonly rules: DocumentRules;
   readonly caller: Caller;
+  readonly asker: Asker;
   /** Throws for what else the caller may not change. */
   readonly refuse: (current: ImageRecord, changes: ReturnType<typeof changesOf>) => void;
 }
 
-/** Makes a change of which some operations are about places. Throws 400, 403, 409, 413. */
+/** Makes a change of which some operations are about places. Throws 400, 403, 409, 413, 503. */
 export async function patchPlaces(parts: ApiParts, patch: PlacePatch): Promise<ImageRecord> {
   const { image, caller, rules, refuse } = patch;
   const ofPlaces = patch.operations.filter(isLocationOperation);
@@ -73,6 +74,11 @@ export async function patchPlaces(parts: ApiParts, patch: PlacePatch): Promise<I
   const found = new Map<string, FoundPlace>();
   for (const each of planned) {
     if ('added' in each) found.set(each.url, await parts.places.find(image, each.added));
+  }
+  if (found.size > 0 && parts.places.verifies(image)) {
+    if (others.length > 0) throw badRequest('Locations whose data has to be read first come by calls of their own');
+    const { locations = [] } = placeChanges(image, planned, found);
+    return parts.places.changeVerified({ image, locations, added: found, asker: patch.asker });
   }
   return parts.places.change(image.id, (current) => {
     // What was planned holds for the places that were there; the rest of the change fits whatever is there now.

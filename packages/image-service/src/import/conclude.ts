@@ -97,7 +97,8 @@ export async function failTask(tasks: TaskRepo, { taskId, conclusion, expiresAt 
   await tasks.save(task, { status: 'failure', errorCode: failure.code, message, expiresAt });
 }
 
-async function existing<T>(record: Promise<T>): Promise<T | undefined> {
+/** Undefined for a record that is not there. */
+export async function existing<T>(record: Promise<T>): Promise<T | undefined> {
   try {
     return await record;
   } catch (error) {

@@ -1,7 +1,7 @@
 import { CatalogError } from '../catalog/errors.ts';
 import type { ImageChanges, ImageLocation, ImageRecord, LocationMetadata } from '../catalog/image.ts';
 import { IMPORT_TASK_PROPERTY } from '../catalog/image.ts';
-import type { BlobPlace, OrphanedBlob } from '../catalog/repositories.ts';
+import type { BlobPlace, CatalogInTransaction, OrphanedBlob } from '../catalog/repositories.ts';
 import { StagingError } from '../staging/errors.ts';
 import type { ImageStore } from '../store/store.ts';
 import { StoreError } from '../store/store.ts';
@@ -115,20 +115,29 @@ export async function changePlaces(
 ): Promise<ImageRecord> {
   for (let conflicts = 0; ; conflicts++) {
     try {
-      return await catalog.transaction(async ({ images, blobRemovals }) => {
-        const before = await images.get(imageId);
-        const image = await images.save(before, change(before));
-        for (const place of without(before.locations, image.locations)) {
-          await blobRemovals.add({ imageId, store: place.store, location: place.location });
-        }
-        const added = without(image.locations, before.locations);
-        if (added.length > 0) refuseLeaving(added, await blobRemovals.list());
-        return image;
+      return await catalog.transaction(async (inside) => {
+        const before = await inside.images.get(imageId);
+        return savePlaces(inside, before, change(before));
       });
     } catch (error) {
       if (!(error instanceof CatalogError && error.code === 'conflict') || conflicts >= MAX_CONFLICTS) throw error;
     }
   }
+}
+
+/** Saves the image; what it no longer names is written down to be removed. Throws `conflict` for a place that is being removed. */
+export async function savePlaces(
+  { images, blobRemovals }: Pick<CatalogInTransaction<unknown>, 'images' | 'blobRemovals'>,
+  before: ImageRecord,
+  changes: ImageChanges,
+): Promise<ImageRecord> {
+  const image = await images.save(before, changes);
+  for (const { store, location } of without(before.locations, image.locations)) {
+    await blobRemovals.add({ imageId: image.id, store, location });
+  }
+  const added = without(image.locations, before.locations);
+  if (added.length > 0) refuseLeaving(added, await blobRemovals.list());
+  return image;
 }
 
 /** The places that are not among the others. */

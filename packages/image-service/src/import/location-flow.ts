@@ -1,18 +1,18 @@
 import { randomUUID } from 'node:crypto';
-import { CatalogError } from '../catalog/errors.ts';
 import type { ImageChanges, ImageRecord, LocationMetadata } from '../catalog/image.ts';
 import { IMPORT_TASK_PROPERTY } from '../catalog/image.ts';
 import type { ImageRepo } from '../catalog/repositories.ts';
 import type { NewTask } from '../catalog/task.ts';
 import type { Engine } from '../flow/engine.ts';
-import type { Conclusion, Flow, FlowFactory, Step } from '../flow/step.ts';
+import type { Conclusion, Flow, FlowFactory, Step, StepContext } from '../flow/step.ts';
 import { linearFlow } from '../flow/step.ts';
-import { failTask } from './conclude.ts';
+import { existing, failTask } from './conclude.ts';
 import { ImportError } from './errors.ts';
 import type { FoundPlace, WantedPlace } from './image-places.ts';
 import { findPlace } from './image-places.ts';
 import type { ImportParts, StageOf } from './stage-context.ts';
 import { inPhase, stageName } from './stage-context.ts';
+import { storeOf } from './store-filling.ts';
 import { groupOf } from './task-group.ts';
 
 /** The name under which the engine knows the flow. */
@@ -137,20 +137,9 @@ export function locationFlow<T>(parts: ImportParts<T>): FlowFactory {
 function hashStep<T>(parts: ImportParts<T>, of: StageOf): Step<LocationInput, Hashed> {
   return {
     name: stageName('Hash', of),
-    async execute(input, { signal, report }) {
+    async execute(input, context) {
       await beginTask(parts, of.taskId);
-      const store = parts.stores.get(input.store);
-      if (store === undefined) throw new ImportError('invalid_value', `There is no store "${input.store}"`);
-      const hashed = parts.staging.hashed(store.read(input.place, undefined, signal), ['md5', HASH_ALGORITHM]);
-      const onBytes = inPhase('hash', report);
-      let done = 0;
-      for await (const piece of hashed.bytes) {
-        done += piece.length;
-        if (done > input.size) break;
-        onBytes(done, input.size);
-      }
-      if (done !== input.size) throw new ImportError('gone', `The location no longer holds ${input.size} bytes`);
-      const { digests } = await hashed.result();
+      const digests = await digestsAt(parts, input, context);
       if (input.claimed !== null && input.claimed !== digests.sha512) {
         throw new ImportError(
           'hash_mismatch',
@@ -160,6 +149,32 @@ function hashStep<T>(parts: ImportParts<T>, of: StageOf): Step<LocationInput, Ha
       return { checksum: digests.md5, os_hash_value: digests.sha512 };
     },
   };
+}
+
+/** Bytes at a place. */
+interface BytesAtPlace {
+  readonly store: string;
+  readonly place: string;
+  readonly size: number;
+}
+
+/** Reads what lies there. Throws `gone` for another number of bytes, `invalid_value`, and what the store throws. */
+export async function digestsAt<T>(
+  parts: ImportParts<T>,
+  { store: storeId, place, size }: BytesAtPlace,
+  { signal, report }: StepContext,
+): Promise<{ readonly md5: string; readonly sha512: string }> {
+  const read = storeOf(parts, storeId).read(place, undefined, signal);
+  const hashed = parts.staging.hashed(read, ['md5', HASH_ALGORITHM]);
+  const onBytes = inPhase('hash', report);
+  let done = 0;
+  for await (const piece of hashed.bytes) {
+    done += piece.length;
+    if (done > size) break;
+    onBytes(done, size);
+  }
+  if (done !== size) throw new ImportError('gone', `The location no longer holds ${size} bytes`);
+  return (await hashed.result()).digests;
 }
 
 async function beginTask<T>({ catalog }: ImportParts<T>, taskId: string): Promise<void> {
@@ -217,10 +232,7 @@ async function concludeLocation<T>(parts: ImportParts<T>, taskId: string, conclu
 }
 
 async function releaseImage(images: ImageRepo, taskId: string, input: LocationInput): Promise<void> {
-  const image = await images.get(input.image_id).catch((error: unknown) => {
-    if (error instanceof CatalogError && error.code === 'not_found') return undefined;
-    throw error;
-  });
+  const image = await existing(images.get(input.image_id));
   if (image === undefined) return;
   const { [IMPORT_TASK_PROPERTY]: holder, ...properties } = image.properties;
   if (image.status === 'importing' && holder === taskId) await images.save(image, { status: 'queued', properties });

@@ -3,6 +3,7 @@ import type { ImageRecord } from '../catalog/image.ts';
 import { changeImage } from '../catalog/repositories.ts';
 import type { NewTask } from '../catalog/task.ts';
 import type { Engine } from '../flow/engine.ts';
+import { awaitTask } from './awaited-task.ts';
 import { describeFailure } from './failure.ts';
 import { readerOf } from './format-table.ts';
 import type { IncomingData } from './image-data.ts';
@@ -42,21 +43,10 @@ export function uploadTarget<T>(
   return WRAPPING_CONTAINERS.has(image.containerFormat ?? '') ? undefined : format;
 }
 
-/** The conversion did not succeed, for the reason of its task; or the service stopped first (`unavailable`). */
-class UploadFailedError extends Error {
-  readonly code: string;
-
-  constructor(code: string, message: string) {
-    super(message);
-    this.name = 'UploadFailedError';
-    this.code = code;
-  }
-}
-
 /**
  * Keeps what is sent, then has it imported by a task of its own and waits for its end. The image is `saving` all the time,
  * then `active`, or `queued` again when it fails. Once everything has come, the image ends whether its sender, or this
- * process, waits or not. Throws as `uploadData`, `UploadFailedError`, and `unavailable` when the service stops first.
+ * process, waits or not. Throws as `uploadData`, and `TaskFailedError`.
  */
 export async function uploadConverted<T>(
   parts: ImportParts<T>,
@@ -87,12 +77,7 @@ export async function uploadConverted<T>(
   } catch (error) {
     await takeBack(parts, { imageId, taskId }, error);
   }
-  await engine.wait(taskId);
-  const ended = await parts.catalog.tasks.get(taskId);
-  if (ended.status === 'failure') throw new UploadFailedError(ended.errorCode ?? 'internal', ended.message);
-  if (ended.status !== 'success') {
-    throw new UploadFailedError('unavailable', 'The service stops; it goes on with the image when it is started again');
-  }
+  await awaitTask(parts, engine, taskId);
 }
 
 /** Undoes what came before the task and throws why; returns when the task is there all the same. */

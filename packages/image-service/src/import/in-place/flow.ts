@@ -1,9 +1,7 @@
-import type { Conclusion, Flow, FlowFactory } from '../../flow/step.ts';
+import type { Flow, FlowFactory } from '../../flow/step.ts';
 import { linearFlow } from '../../flow/step.ts';
-import { CatalogError } from '../../catalog/errors.ts';
-import { IMPORT_TASK_PROPERTY } from '../../catalog/image.ts';
-import { failTask } from '../conclude.ts';
 import { convertStep } from '../convert.ts';
+import { releaseInUse } from '../image-in-use.ts';
 import { inspectStep } from '../inspect.ts';
 import { scratchRemains } from '../scratch-files.ts';
 import type { ImportParts, StageOf } from '../stage-context.ts';
@@ -36,25 +34,10 @@ export function conversionFlow<T>(parts: ImportParts<T>): FlowFactory {
     return {
       steps: stored.add(switchStep(parts, of)).steps,
       resultsRemain: scratchRemains,
-      conclude: (conclusion) => concludeConversion(parts, job.id, conclusion),
+      async conclude(conclusion) {
+        await parts.staging.remove(job.id);
+        await releaseInUse(parts, job.id, conclusion);
+      },
     };
   };
-}
-
-/** The very end: scratch goes; when the conversion failed, the image is free again, and the task says why. */
-async function concludeConversion<T>(parts: ImportParts<T>, taskId: string, conclusion: Conclusion): Promise<void> {
-  await parts.staging.remove(taskId);
-  if (conclusion.kind === 'succeeded') return;
-  const imageId = String(conclusion.state['image_id']);
-  await parts.catalog.transaction(async ({ images, tasks }) => {
-    const image = await images.get(imageId).catch((error: unknown) => {
-      if (error instanceof CatalogError && error.code === 'not_found') return undefined;
-      throw error;
-    });
-    if (image?.properties[IMPORT_TASK_PROPERTY] === taskId) {
-      const { [IMPORT_TASK_PROPERTY]: _lock, ...properties } = image.properties;
-      await images.save(image, { properties });
-    }
-    await failTask(tasks, { taskId, conclusion, expiresAt: parts.now() + parts.settings.taskTimeToLiveMs });
-  });
 }

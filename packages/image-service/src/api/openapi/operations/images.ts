@@ -87,7 +87,7 @@ export const IMAGE_OPERATIONS: Operations = {
     says: 'JSON patches as in RFC 6902; 415 says in Accept-Patch which media types there are.',
     body: { types: PATCH_TYPES, schema: ref('patch') },
     answers: { 200: IMAGE },
-    errors: [400, 403, 404, 409, 413, 415],
+    errors: [400, 403, 404, 408, 409, 410, 413, 415, 503],
   },
   'DELETE /v2/images/{imageId}': { tag: 'Images', answers: { 204: EMPTY }, errors: [403, 404, 409] },
   'PUT /v2/images/{imageId}/tags/{tag}': { tag: 'Images', answers: { 204: EMPTY }, errors: [400, 403, 404, 413] },
