@@ -29,8 +29,8 @@ export interface ApiWorld extends World {
   readonly url: string;
   /** `call('GET /v2/images')`. */
   call(line: string, call?: Call): Promise<Answer>;
-  /** Stops the server and starts another over the same state. */
-  restart(): Promise<void>;
+  /** Stops the server and starts another over the same state, after what is to happen between. */
+  restart(between?: () => Promise<void>): Promise<void>;
 }
 
 /** Believes the header `x-test-caller`: `project:role`. */
@@ -82,8 +82,9 @@ export async function makeApiWorld({ base, prepare, ...given }: ApiWorldOptions 
       const path = line.slice(method.length + 1);
       return readAnswer(await fetch(`${server.url}${path}`, { method, ...sent(call) }));
     },
-    async restart() {
+    async restart(between) {
       await server.close();
+      await between?.();
       server = await serve();
     },
     async remove() {
