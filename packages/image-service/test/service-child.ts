@@ -14,8 +14,15 @@ export interface WorkerOrder {
   readonly configFile: string;
   readonly overrides: Readonly<Record<string, string>>;
   readonly faults?: Faults;
-  /** Before or after the nth operation on a task, from 1: the process kills itself, or stops until it is continued. */
-  readonly fate?: { readonly signal: 'SIGKILL' | 'SIGSTOP'; readonly operation: number };
+  /**
+   * When the process kills itself, or stops until it is continued: before or after the nth operation on a task, from 1; when
+   * a step of that stage has begun; when its nth revert has.
+   */
+  readonly fate?: { readonly signal: 'SIGKILL' | 'SIGSTOP' } & (
+    | { readonly operation: number }
+    | { readonly stage: string }
+    | { readonly revert: number }
+  );
 }
 
 const order = JSON.parse(process.argv[2] ?? '') as WorkerOrder;
@@ -24,8 +31,11 @@ function say(line: unknown): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
+type Fate = NonNullable<WorkerOrder['fate']>;
+type CountedFate = Extract<Fate, { readonly operation: number }>;
+
 /** Counts from the first task that the process takes: how often it looks around before is a matter of time. */
-function fateOf({ signal, operation }: NonNullable<WorkerOrder['fate']>): Doom & { arm(): void } {
+function fateOf({ signal, operation }: CountedFate): Doom & { arm(): void } {
   const never = doom(Infinity, () => {});
   let count = -Infinity;
   const gate = async (): Promise<void> => {
@@ -47,7 +57,27 @@ function fateOf({ signal, operation }: NonNullable<WorkerOrder['fate']>): Doom &
   };
 }
 
-function doomedParts(parts: RawParts, fate: NonNullable<WorkerOrder['fate']>): RawParts {
+/** Meets its end in a step, whenever that comes. */
+function partsThatEndIn(parts: RawParts, fate: Exclude<Fate, CountedFate>): RawParts {
+  const { journal } = parts;
+  let reverts = 0;
+  return {
+    ...parts,
+    journal: {
+      ...journal,
+      async beginStep(claim, name) {
+        await journal.beginStep(claim, name);
+        if ('stage' in fate && name.includes(`-${fate.stage}-`)) process.kill(process.pid, fate.signal);
+      },
+      async beginRevert(claim) {
+        await journal.beginRevert(claim);
+        if ('revert' in fate && (reverts += 1) === fate.revert) process.kill(process.pid, fate.signal);
+      },
+    },
+  };
+}
+
+function doomedParts(parts: RawParts, fate: CountedFate): RawParts {
   const life = fateOf(fate);
   const gated = gatedParts(parts, life);
   return {
@@ -71,7 +101,9 @@ const worker = await openWorker({
   log: (message, error) => say([message, error instanceof Error && 'code' in error ? error.code : null]),
   intercept(parts) {
     const faulty = faultyParts(parts, order.faults ?? {});
-    return order.fate === undefined ? faulty : doomedParts(faulty, order.fate);
+    const { fate } = order;
+    if (fate === undefined) return faulty;
+    return 'operation' in fate ? doomedParts(faulty, fate) : partsThatEndIn(faulty, fate);
   },
 });
 say('up');
