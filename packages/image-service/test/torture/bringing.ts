@@ -1,7 +1,7 @@
 import type { Answer } from './asking.ts';
 import { textOf } from './asking.ts';
 import type { ClientParts } from './client.ts';
-import { IMPORTED_AS, STORES } from './installation.ts';
+import { IMPORTED_AS, OTHER_FORMAT, STORES } from './installation.ts';
 import type { ImageStory, Record as Happened } from './record.ts';
 import { newStory, note } from './record.ts';
 import type { Sample } from './samples.ts';
@@ -72,8 +72,9 @@ async function beginImport(parts: ClientParts, story: ImageStory, method: object
   // Staged data that was promised stays promised when the answer to this is lost.
   const { promised } = story;
   Object.assign(story, { way: promised ? 'stage' : 'import', promised });
-  story.formats.add(IMPORTED_AS);
-  const answer = await ask(`POST /v2/images/${story.id}/import`, { json: { method, stores } });
+  story.formats.add(IMPORTED_AS).add(OTHER_FORMAT);
+  const json = { method, stores, all_stores_must_succeed: chance.percent(70) };
+  const answer = await ask(`POST /v2/images/${story.id}/import`, { json });
   if (settle(happened, story, answer)) story.way = 'import';
   else if (answer === undefined) story.promised = promised;
   if (answer?.taskId !== undefined) story.tasks.set(answer.taskId, stores);

@@ -17,7 +17,7 @@ async function git(...words: string[]): Promise<void> {
   await run('git', words, { cwd: import.meta.dirname });
 }
 
-/** Checks out a revision beside this tree, with the packages that it needs. */
+/** Checks out a revision beside this tree, with the packages that it needs, and builds it. */
 export async function checkOutProgram(revision: string): Promise<EarlierProgram> {
   const dir = await mkdtemp(join(tmpdir(), 'diskmorph-earlier-'));
   const tree = join(dir, 'tree');
@@ -28,6 +28,7 @@ export async function checkOutProgram(revision: string): Promise<EarlierProgram>
   try {
     await git('worktree', 'add', '--detach', tree, revision);
     await run('npm', ['ci', '--no-audit', '--no-fund'], { cwd: tree });
+    await run('npm', ['run', 'build'], { cwd: tree });
     return { program: join(tree, 'packages', 'cli', 'bin', 'diskmorph.js'), remove };
   } catch (error) {
     await remove();

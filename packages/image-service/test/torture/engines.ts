@@ -29,7 +29,12 @@ const WORKER: readonly string[] = ['worker'];
 /** Everything in one process, the state in a file. */
 export const sqliteEngine: Engine = {
   prepare: async (dir) => ({
-    diskmorph: { state_database: `sqlite:${join(dir, 'state', 'state.db')}`, free_space_margin: '0' },
+    diskmorph: {
+      state_database: `sqlite:${join(dir, 'state', 'state.db')}`,
+      free_space_margin: '0',
+      // One process knows all its readers.
+      replaced_data_grace: '2',
+    },
   }),
   service: (files) => ({ ...runProcesses({ ...files, roles: [API], mayFail: () => false }), wasAway: () => false }),
   remove: async () => {},

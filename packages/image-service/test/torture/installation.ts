@@ -4,8 +4,9 @@ import { join } from 'node:path';
 /** The stores of an installation. */
 export const STORES: readonly string[] = ['a', 'b'];
 
-/** What imports are converted to. */
+/** What imports are converted to, and what for a store that wants something else. */
 export const IMPORTED_AS = 'qcow2';
+export const OTHER_FORMAT = 'raw';
 
 /** A service's directories and configuration file. */
 export interface Installation {
@@ -21,11 +22,17 @@ export interface Installation {
 /** Where the state is kept: options of the configuration file, section by section. */
 export type StateOptions = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
+/** What an installation is made of. */
+export interface InstallationParts {
+  readonly samplePort: number;
+  readonly state: StateOptions;
+  readonly uploads?: 'are converted';
+  /** The store that wants another format than the rest. */
+  readonly otherStore?: string;
+}
+
 /** Makes an installation in `dir`. */
-export async function makeInstallation(
-  dir: string,
-  parts: { readonly samplePort: number; readonly state: StateOptions; readonly uploads?: 'are converted' },
-): Promise<Installation> {
+export async function makeInstallation(dir: string, parts: InstallationParts): Promise<Installation> {
   const places = ['work', 'staging', 'state', ...STORES.map((store) => `store-${store}`)];
   for (const place of places) await mkdir(join(dir, place), { recursive: true });
   const configFile = join(dir, 'diskmorph.conf');
@@ -41,11 +48,16 @@ export async function makeInstallation(
   };
 }
 
-function configuration(dir: string, { samplePort, state, uploads }: Parameters<typeof makeInstallation>[1]): string {
+function storeOptions(dir: string, store: string, otherStore: string | undefined): StateOptions[string] {
+  const directory = { filesystem_store_datadir: `${dir}/store-${store}` };
+  return store === otherStore ? { ...directory, output_format: OTHER_FORMAT } : directory;
+}
+
+function configuration(dir: string, { samplePort, state, uploads, otherStore }: InstallationParts): string {
   const sections: StateOptions = {
     DEFAULT: { enabled_backends: STORES.map((store) => `${store}:file`).join(', ') },
     glance_store: { default_backend: 'a' },
-    ...Object.fromEntries(STORES.map((store) => [store, { filesystem_store_datadir: `${dir}/store-${store}` }])),
+    ...Object.fromEntries(STORES.map((store) => [store, storeOptions(dir, store, otherStore)])),
     os_glance_tasks_store: { filesystem_store_datadir: `${dir}/work` },
     os_glance_staging_store: { filesystem_store_datadir: `${dir}/staging` },
     image_import_opts: { image_import_plugins: '[image_conversion]' },

@@ -28,6 +28,7 @@ const revision = values['upgrade-from'];
 const earlier = revision === undefined ? undefined : await checkOutProgram(revision);
 const upgrade = revision === undefined ? '' : `, upgraded from ${revision}`;
 log(`seed ${values.seed}, engine ${values.engine}${upgrade}`);
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 try {
   const report = await torture({
     seed: Number(values.seed),

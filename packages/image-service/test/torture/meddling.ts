@@ -97,7 +97,8 @@ export async function copyOne(parts: ClientParts): Promise<void> {
   if (story === undefined) return;
   const method = { name: 'copy-image' };
   const where = chance.percent(50) ? { all_stores: true } : { stores: [chance.pick(STORES)] };
-  const answer = await ask(`POST /v2/images/${story.id}/import`, { json: { method, ...where } });
+  const json = { method, ...where, all_stores_must_succeed: chance.percent(70) };
+  const answer = await ask(`POST /v2/images/${story.id}/import`, { json });
   if (answer === undefined || answer.status === 202) note(happened, story, 'copied');
   else if (answer.status === 400 && answer.bytes.includes('already present')) return;
   else if (![404, 409].includes(answer.status)) happened.violations.push(`copy ${story.id}: ${textOf(answer)}`);

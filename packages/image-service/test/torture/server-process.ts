@@ -45,7 +45,13 @@ export function startService({ configFile, role, program = PROGRAM, logFile }: S
     env: { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), 'diskmorph-compiled') },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const ended = once(child, 'close').then(() => child.exitCode);
+  // It outlives nobody who gives up before its end.
+  const killAtExit = (): void => void child.kill('SIGKILL');
+  process.once('exit', killAtExit);
+  const ended = once(child, 'close').then(() => {
+    process.removeListener('exit', killAtExit);
+    return child.exitCode;
+  });
   const log = logFile === undefined ? undefined : createWriteStream(logFile);
   const lines: string[] = [];
   const { promise: ready, resolve, reject } = Promise.withResolvers<string>();

@@ -58,7 +58,8 @@ export async function torture({ seed, rounds, clients, engine, earlier, log }: T
   const logs = await openLogs(dir);
   const state = await engine.prepare(dir);
   const uploads = chance.percent(50) ? ({ uploads: 'are converted' } as const) : {};
-  const installation = await makeInstallation(dir, { samplePort: shelf.port, state, ...uploads });
+  const other = chance.percent(50) ? { otherStore: 'b' } : {};
+  const installation = await makeInstallation(dir, { samplePort: shelf.port, state, ...uploads, ...other });
   const happened = newRecord();
   let done = 0;
   // The upgrade goes on with the kills: all are of the earlier version at first, none is at the end.
