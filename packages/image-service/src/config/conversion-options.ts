@@ -28,14 +28,14 @@ export const CONVERSION_OPTIONS: Definitions<ConversionConfiguration> = {
     name: 'max_converted_downloads',
     type: integer({ min: 0, max: 1000 }),
     default: '4',
-    help: 'Downloads with ?format= at the same time, each with a thread of its own; more are answered with 503. 0: none is allowed.',
+    help: 'Downloads with ?format= at the same time, each with a process of its own; more are answered with 503. 0: none is allowed.',
   },
   downloadPlanLifetime: {
     section: 'diskmorph',
     name: 'download_plan_lifetime',
     type: integer({ min: 0, max: 86_400 }),
     default: '600',
-    help: 'Seconds for which it is remembered, in files of the work directory, where the bytes of a download with ?format= lie: the\nwhole image is read before the first byte of such a download, but not before the next part of it.',
+    help: 'Seconds for which it is remembered, in files of the work directory, where the bytes of a download with ?format= lie: the\nwhole image is read before the first byte of such a download, but not before the next part of it. All take at most 1 GiB.',
   },
   replacedDataGrace: {
     section: 'diskmorph',

@@ -17,6 +17,7 @@ import type { IdleReaders } from './idle-readers.ts';
 import { idleReaders } from './idle-readers.ts';
 import type { KeptPlans } from './kept-plans.ts';
 import { keptPlans } from './kept-plans.ts';
+import { promiseRoom } from './plan-room.ts';
 import type { Original, OriginalParts } from './original.ts';
 import { openOriginal } from './original.ts';
 
@@ -204,7 +205,7 @@ async function openAnew(
       {
         signal,
         stallMs: parts.readerStallMs,
-        room: (bytes) => promiseRoom(parts.space, plans, { owner: plan.id, bytes }),
+        room: (bytes) => promiseRoom({ ...parts, plans }, plan, bytes),
       },
     );
     plan.planned = made.planned;
@@ -214,21 +215,6 @@ async function openAnew(
     // What was written is on the disk now, and counts there.
     parts.space.release(plan.id);
     await release();
-  }
-}
-
-/** Room for what is being found out; what was found out before goes when there is none. Throws `insufficient_space`. */
-async function promiseRoom(
-  space: SpaceLedger,
-  plans: KeptPlans,
-  { owner, bytes }: { readonly owner: string; readonly bytes: number },
-): Promise<void> {
-  for (;;) {
-    try {
-      return await space.reserve(owner, bytes, { waitMs: 0 });
-    } catch (error) {
-      if (!(await plans.forgetOldest())) throw error;
-    }
   }
 }
 
