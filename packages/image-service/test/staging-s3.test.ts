@@ -1,15 +1,21 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
+import { Readable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { S3Server } from '../../../fixtures/radosgw.ts';
 import { startRadosgw } from '../../../fixtures/radosgw.ts';
+import type { StagedData } from '../src/import/staged/staged-data.ts';
+import { stagedObjects } from '../src/import/staged/staged-objects.ts';
 import type { ImageServer } from '../src/server.ts';
 import { serveImages } from '../src/server.ts';
 import { beginUpload } from '../src/store/s3/upload.ts';
+import type { S3StoreOptions } from '../src/store/s3/s3-store.ts';
 import { s3Store } from '../src/store/s3/s3-store.ts';
+import type { BlobStream } from '../src/store/store.ts';
 import type { S3Proxy } from './s3-proxy.ts';
 import { startS3Proxy } from './s3-proxy.ts';
 import { bucketContents, s3Options, s3Place } from './s3-world.ts';
+import { gather } from './store-conformance.ts';
 import type { World } from './world.ts';
 import { makeWorld, readingHere } from './world.ts';
 
@@ -187,5 +193,85 @@ describe('one process', () => {
     expect(await staged()).toEqual([kept]);
     expect(await second.imported(image)).toMatch(/"status":"success"/);
     await expectStored(second, image);
+  });
+});
+
+const content = (text: string): BlobStream => ({ bytes: Readable.from([Buffer.from(text)]) });
+
+async function textOf(data: StagedData, imageId: string): Promise<string> {
+  const source = await data.open(imageId);
+  const bytes = Buffer.alloc(source?.size ?? 0);
+  await source?.read(0, bytes);
+  return bytes.toString();
+}
+
+describe('staged objects', () => {
+  const INSTANCE = '44444444-4444-4444-8444-444444444444';
+  const options = (): S3StoreOptions => ({
+    ...s3Options(server, { instanceId: INSTANCE, bucket: BUCKET }),
+    purpose: 'uploads',
+  });
+
+  test('newer data replaces older data; what a sender brings that was given up is not wanted', async () => {
+    const store = s3Store(options());
+    const data = stagedObjects(store, expect.unreachable);
+    const imageId = randomUUID();
+    await data.keep({ imageId, epoch: 3 }, content('second'));
+    await store.put({ imageId, epoch: 1 }, content('first, too late'));
+    expect([await data.sizeOf(imageId), await textOf(data, imageId)]).toEqual([6, 'second']);
+    await data.remove(imageId, 1);
+    expect(await staged()).toEqual([`${INSTANCE}-uploads/${imageId}.3`]);
+    await beginUpload(s3Place(options()), `${INSTANCE}-uploads/${imageId}.4`);
+    await data.keep({ imageId, epoch: 7 }, content('third'));
+    expect(await staged()).toEqual([`${INSTANCE}-uploads/${imageId}.7`]);
+    await data.remove(imageId);
+    expect(await staged()).toEqual([]);
+    expect(await data.sizeOf(imageId)).toBe(undefined);
+  });
+
+  test('finished images in the same bucket are others', async () => {
+    const imageId = randomUUID();
+    const { purpose: _purpose, ...ofImages } = options();
+    const images = s3Store(ofImages);
+    const { location } = await images.put({ imageId, epoch: 1 }, content('an image'));
+    const data = stagedObjects(s3Store(options()), expect.unreachable);
+    expect(await data.sizeOf(imageId)).toBe(undefined);
+    await data.keep({ imageId, epoch: 2 }, content('staged'));
+    expect(await images.blobsOf(imageId)).toEqual([location]);
+    await expect(images.stat(`${INSTANCE}-uploads/${imageId}.2`)).rejects.toMatchObject({ code: 'missing' });
+    await expect(s3Store(options()).stat(location)).rejects.toMatchObject({ code: 'missing' });
+    await data.keepOnly(async () => []);
+    expect(await staged()).toEqual([location]);
+    await images.delete(location);
+  });
+
+  test('a part of other bytes than those that were begun is never brought', async () => {
+    const store = s3Store(options());
+    const imageId = randomUUID();
+    const { location } = await store.put({ imageId, epoch: 1 }, content('as it was'));
+    const { version, sizeBytes } = await store.versionOf(location);
+    expect((await gather(store.read(location, { offset: 3, length: 2, version }))).toString()).toBe('it');
+    await store.put({ imageId, epoch: 1 }, content('otherwise'));
+    const rest = gather(store.read(location, { offset: 3, length: sizeBytes - 3, version }));
+    await expect(rest).rejects.toMatchObject({ code: 'missing' });
+    await store.delete(location);
+  });
+
+  test('a server that does not answer loses nothing: what is to be removed is found later', async () => {
+    const { connection, ...rest } = options();
+    const said: string[] = [];
+    const store = s3Store({ ...rest, connection: { ...connection, endpoint: proxy.endpoint, attempts: 1 } });
+    const data = stagedObjects(store, (line) => said.push(line));
+    const imageId = randomUUID();
+    await data.keep({ imageId, epoch: 1 }, content('staged'));
+    proxy.treat = () => 'unavailable';
+    await data.remove(imageId);
+    await data.keepOnly(async () => []);
+    expect(said).toEqual(
+      Array(2).fill(expect.stringMatching(/^staged data could not be removed now: .* does not answer$/)),
+    );
+    proxy.treat = undefined;
+    await data.keepOnly(async () => []);
+    expect(await staged()).toEqual([]);
   });
 });

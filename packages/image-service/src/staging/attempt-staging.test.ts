@@ -4,6 +4,8 @@ import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeEach, expect, test } from 'vitest';
 import { attemptStaging } from './attempt-staging.ts';
 import { hashThreads } from './hash.ts';
+import type { LastingSource } from './resumed-file.ts';
+import { comingPath, receiveResumed } from './resumed-file.ts';
 import type { Staging } from './staging.ts';
 import { openStaging } from './staging.ts';
 
@@ -57,4 +59,27 @@ test('a directory is taken over as a copy from the last that has it; one without
   expect(await readFile(join(path, 'target', 'disk'), 'utf8')).toBe('bytes 2');
   await fourth.takeOver(await fourth.pathOf(JOB, 'nothing'), {});
   expect(await readdir(dirname(path))).toEqual(['checkpoints']);
+});
+
+test('what an earlier holder has received of a lasting source need not come again', async () => {
+  const size = 65 * 2 ** 20;
+  const asked: number[] = [];
+  const source = (end: number): LastingSource => ({
+    identity: 'x',
+    sizeBytes: size,
+    async *from(offset) {
+      asked.push(offset);
+      for (let at = offset; at < end; at += 2 ** 20) yield new Uint8Array(2 ** 20);
+      if (end < size) throw new Error('the process dies');
+    },
+  });
+  const receive = async (attempt: number, end: number): Promise<unknown> => {
+    const own = attemptStaging(staging, attempt);
+    const path = await own.pathOf(JOB, 'disk');
+    await own.takeOver(comingPath(path), {});
+    return receiveResumed(path, source(end), { expect: async () => {} });
+  };
+  await expect(receive(1, size - 2 ** 20)).rejects.toThrow('the process dies');
+  expect(await receive(2, size)).toEqual({ sizeBytes: size });
+  expect(asked).toEqual([0, 64 * 2 ** 20]);
 });

@@ -45,7 +45,7 @@ export function stagedObjects(store: S3Store, log: (message: string) => void): S
       if (location === undefined) throw new StagingError('bad_source', 'The staged data is no longer there');
       const { sizeBytes, version } = await store.versionOf(location);
       if (sizeBytes > maxBytes) throw new StagingError('too_large', `At most ${maxBytes} bytes are accepted`);
-      await staging.takeOver(comingPath(to), { signal });
+      await staging.takeOver(comingPath(to), { signal, onBytes });
       const source = {
         identity: `${location} ${version}`,
         sizeBytes,
