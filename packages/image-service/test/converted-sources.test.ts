@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { readdir, readFile, readlink, writeFile } from 'node:fs/promises';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { nodeImageTools } from '../src/import/node-image-tools.ts';
 import { isolatedImageTools } from '../src/import/readers/isolated-tools.ts';
 import type { RawParts } from '../src/main.ts';
@@ -22,6 +22,10 @@ const tools = isolatedImageTools(nodeImageTools(1), {
 let asked = 0;
 /** Does the store fail? */
 let fails: (range: BlobRange | undefined) => boolean = () => false;
+/** Is nothing sent? */
+let hangs = false;
+let begun = 0;
+let closed = 0;
 /** Readers that were started for downloads. */
 let started = 0;
 /** What promises of space are answered. */
@@ -29,6 +33,12 @@ let refuse: (owner: string) => boolean = () => false;
 let world: ApiWorld;
 const raw = randomBytes(24 * MIB);
 let id: string;
+
+/** Gives nothing, and no end. */
+async function* never(): AsyncGenerator<Uint8Array> {
+  begun++;
+  yield await new Promise<never>(() => {});
+}
 
 function remote(store: ImageStore): ImageStore {
   return {
@@ -48,9 +58,10 @@ function intercept(parts: RawParts): RawParts {
     stores: new Map([...parts.stores].map(([name, store]) => [name, remote(store)])),
     tools: {
       ...tools,
-      openInFormat(order, work) {
+      async openInFormat(order, work) {
         started++;
-        return tools.openInFormat(order, work);
+        const image = await tools.openInFormat(order, work);
+        return hangs ? { ...image, read: never, close: () => void (closed++, image.close()) } : image;
       },
     },
     staging: {
@@ -76,6 +87,8 @@ beforeAll(async () => {
 beforeEach(() => {
   asked = 0;
   started = 0;
+  hangs = false;
+  fails = () => false;
   refuse = () => false;
 });
 afterAll(async () => {
@@ -135,6 +148,16 @@ test('who reads one part after the other has one reader for all of them', async 
     expect(body.equals(raw.subarray(from, to + 1))).toBe(true);
   }
   expect(started).toBeLessThanOrEqual(1);
+});
+
+test('a caller that leaves while nothing comes ends the work at once', async () => {
+  hangs = true;
+  const control = new AbortController();
+  const given = fetch(`${world.url}/v2/images/${id}/file?format=vmdk`, { signal: control.signal });
+  given.catch(() => {});
+  await vi.waitFor(() => expect(begun).toBe(1), { timeout: 20_000 });
+  control.abort();
+  await vi.waitFor(() => expect(closed).toBe(1), { timeout: 10_000 });
 });
 
 describe('room for what is found out about a target', () => {

@@ -170,6 +170,9 @@ async function openConverted(
         await original.close();
         release();
       })());
+    const leave = (): void => void end('cut');
+    conversion.signal.addEventListener('abort', leave, { once: true });
+    if (conversion.signal.aborted) leave();
     const { sizeBytes } = made.planned.target;
     return {
       sizeBytes,

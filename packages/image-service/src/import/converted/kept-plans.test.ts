@@ -59,17 +59,17 @@ describe('plans are kept', () => {
   });
 });
 
-describe('room for a plan', () => {
-  /** A disk on which so many bytes are free as soon as no plan is kept any more. */
-  function disk(freeBytes: number): SpaceLedger {
-    return {
-      async reserve(_owner, bytes) {
-        if (open.size > 0 || bytes > freeBytes) throw new StagingError('insufficient_space', 'no room');
-      },
-      release() {},
-    };
-  }
+/** A disk on which so many bytes are free as soon as no plan is kept any more. */
+function disk(freeBytes: number): SpaceLedger {
+  return {
+    async reserve(_owner, bytes) {
+      if (open.size > 0 || bytes > freeBytes) throw new StagingError('insufficient_space', 'no room');
+    },
+    release() {},
+  };
+}
 
+describe('room for a plan', () => {
   test('is made by forgetting what was found out before', async () => {
     const plans = keptPlans(60_000, log);
     for (const id of ['a', 'b']) await plans.keep(id, plan(id));

@@ -45,9 +45,9 @@ export function rangesInto(
   };
   let last = Promise.resolve();
   return ({ wanted, streamed }) => {
-    const next = last.then(() => stream(streamed));
-    last = next.catch(() => {});
-    return next.then(
+    // Once one fails, nobody can tell what the next bytes in the pipe are: then all fail.
+    last = last.then(() => stream(streamed));
+    return last.then(
       () => undefined,
       (error: unknown) => ({ handed: wanted, error: packError(error) }),
     );

@@ -87,6 +87,7 @@ export function startReader(options: ReaderOptions, files: ReaderFiles): ReaderP
   const sources = new Map<number, ByteSource>();
   const counts = { calls: 0, sources: 0 };
   let alive = true;
+  let sourceFailed = false;
   let lastWords = '';
   (child.stderr as Readable).on('data', (data: Buffer) => {
     lastWords = (lastWords + data.toString()).slice(-MAX_LAST_WORDS);
@@ -116,19 +117,24 @@ export function startReader(options: ReaderOptions, files: ReaderFiles): ReaderP
     if (calls.size > 0) options.log(`a reader of images died (${signal ?? code}): ${lastWords.trim()}`);
     end(/out of memory|allocation failed/i.test(lastWords) ? outOfMemory() : died(String(signal ?? code)));
   });
+  const tellFailure = (failure: ToReader | undefined): void => {
+    if (failure === undefined) return;
+    sourceFailed = true;
+    post(failure);
+  };
   const starting = setTimeout(() => kill(notStarted()), START_MS).unref();
   child.on('message', (message: FromReader) => {
     if ('ready' in message) {
       clearTimeout(starting);
       started.resolve();
     } else if ('room' in message) void giveRoom(calls, message).then(post);
-    else if ('streamed' in message) void streamRange(message).then((failure) => failure && post(failure));
+    else if ('streamed' in message) void streamRange(message).then(tellFailure);
     else if ('wanted' in message) void handOver(sources, message).then(post);
     else hear(calls, message);
   });
   return {
     get alive() {
-      return alive && child.connected;
+      return alive && child.connected && !sourceFailed;
     },
     async call(method, of, work = {}) {
       await started.promise;
