@@ -4,7 +4,9 @@ import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterEach, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import type { RawParts } from '../src/main.ts';
 import type { ServeOptions } from '../src/server.ts';
 import type { Answer, ApiWorld } from './api-world.ts';
@@ -288,21 +290,54 @@ describe('a stop', () => {
   });
 });
 
+/** OTLP over HTTP as JSON: opentelemetry-proto, trace.proto, and the specification, "JSON Protobuf Encoding". */
+const OTLP = z.object({
+  resourceSpans: z.array(
+    z.object({
+      resource: z.object({
+        attributes: z.array(z.object({ key: z.string(), value: z.object({ stringValue: z.string().optional() }) })),
+      }),
+      scopeSpans: z.array(
+        z.object({
+          spans: z.array(
+            z.object({
+              traceId: z.string().regex(/^[0-9a-f]{32}$/),
+              spanId: z.string().regex(/^[0-9a-f]{16}$/),
+              parentSpanId: z.string().optional(),
+              name: z.string(),
+              kind: z.number().int().min(1).max(5),
+              startTimeUnixNano: z.string().regex(/^\d+$/),
+              endTimeUnixNano: z.string().regex(/^\d+$/),
+            }),
+          ),
+        }),
+      ),
+    }),
+  ),
+});
+
+/** What a collector of OpenTelemetry is to its senders; one that runs is in no package here. */
+async function startCollector(): Promise<{ readonly url: string; readonly exports: readonly string[]; close(): void }> {
+  const exports: string[] = [];
+  const collector = createServer((call, answer) => {
+    void (async () => {
+      const body = await text(call);
+      const good = call.url === '/v1/traces' && call.headers['content-type'] === 'application/json';
+      if (good) exports.push(body);
+      answer.writeHead(good ? 200 : 400, { 'content-type': 'application/json' }).end('{}');
+    })();
+  });
+  collector.listen(0, '127.0.0.1');
+  await once(collector, 'listening');
+  const { port } = collector.address() as AddressInfo;
+  return { url: `http://127.0.0.1:${port}`, exports, close: () => void collector.close() };
+}
+
 describe('traces', () => {
   test('go where the environment says: a span for each call, step and use of a store, with their parents', async () => {
-    const bodies: Buffer[] = [];
-    const collector = createServer((call, answer) => {
-      const chunks: Buffer[] = [];
-      call.on('data', (chunk: Buffer) => void chunks.push(chunk));
-      call.on('end', () => {
-        bodies.push(Buffer.concat(chunks));
-        answer.setHeader('content-type', 'application/json').end('{}');
-      });
-    });
-    collector.listen(0, '127.0.0.1');
-    await once(collector, 'listening');
-    const endpoint = `http://127.0.0.1:${(collector.address() as AddressInfo).port}`;
-    process.env['OTEL_EXPORTER_OTLP_ENDPOINT'] = endpoint;
+    const collector = await startCollector();
+    process.env['OTEL_EXPORTER_OTLP_ENDPOINT'] = collector.url;
+    process.env['OTEL_RESOURCE_ATTRIBUTES'] = 'deployment.environment=lab';
     try {
       await serve({ environment: process.env });
       const id = await newImage();
@@ -313,10 +348,23 @@ describe('traces', () => {
       await world.restart();
     } finally {
       delete process.env['OTEL_EXPORTER_OTLP_ENDPOINT'];
+      delete process.env['OTEL_RESOURCE_ATTRIBUTES'];
       collector.close();
     }
-    const text = Buffer.concat(bodies).toString('latin1');
-    for (const span of ['GET /v2/images/:imageId', 'import verify', 'store put', '0af7651916cd43dd8448eb211c80319c'])
-      expect(text).toContain(span);
+    const resources = collector.exports.flatMap((sent) => OTLP.parse(JSON.parse(sent)).resourceSpans);
+    for (const { resource } of resources) {
+      const attributes = resource.attributes.map(({ key, value }) => `${key}=${value.stringValue}`);
+      expect(attributes).toEqual(expect.arrayContaining(['service.name=diskmorph', 'deployment.environment=lab']));
+    }
+    const spans = resources.flatMap(({ scopeSpans }) => scopeSpans.flatMap((scope) => scope.spans));
+    const named = (name: string): (typeof spans)[number] | undefined => spans.find((span) => span.name === name);
+    expect(named('GET /v2/images/:imageId')).toMatchObject({
+      traceId: '0af7651916cd43dd8448eb211c80319c',
+      parentSpanId: 'b7ad6b7169203331',
+    });
+    const call = spans.find((span) => span.name === 'POST /v2/images/:imageId/import');
+    expect(spans.filter(({ name }) => name.startsWith('import ')).length).toBeGreaterThan(3);
+    expect(named('import verify')?.traceId).toBe(call?.traceId);
+    expect(named('store put')?.parentSpanId).toBe(named('import store')?.spanId);
   });
 });
