@@ -13,7 +13,8 @@ test('killed 12 times while clients use it: what was promised holds, nothing is 
   const seed = Date.now() % 1_000_000;
   console.log(`seed ${seed}`);
   const log: string[] = [];
-  const report = await torture({ seed, rounds: 12, clients: 3, engine: sqliteEngine, log: (line) => log.push(line) });
+  const size = { rounds: 12, clients: 3, longestLife: 0.5 };
+  const report = await torture({ seed, ...size, engine: sqliteEngine, log: (line) => log.push(line) });
   expect(report.violations, log.slice(-3).join('\n')).toEqual([]);
   expect(report.states['images active']).toBeGreaterThan(0);
 }, 300_000);

@@ -35,6 +35,7 @@ try {
     rounds: Number(values.rounds),
     clients: Number(values.clients),
     engine,
+    longestLife: 1.5,
     ...(earlier === undefined ? {} : { earlier: earlier.program }),
     log,
   });

@@ -27,6 +27,8 @@ export interface Torture {
   readonly engine: Engine;
   /** The program of an earlier version: the service is upgraded from it while it is killed. */
   readonly earlier?: string;
+  /** The longest time between a start and the kill that follows, in times of a start: on a busy machine all takes longer. */
+  readonly longestLife: number;
   readonly log: (line: string) => void;
 }
 
@@ -40,10 +42,8 @@ export interface TortureReport {
   readonly violations: readonly string[];
 }
 
-/** The longest time between a start and the kill that follows, on a machine that has nothing else to do. */
+/** The longest time between a start and the kill that follows, on a machine on which starts take no time. */
 const LONGEST_LIFE_MS = 1500;
-/** The same in times that a start takes: on a busy machine everything else takes longer too. */
-const LONGEST_LIFE_IN_STARTS = 1.5;
 /** How long the last life may take to bring everything to rest. */
 const REST_MS = 240_000;
 
@@ -51,7 +51,8 @@ const REST_MS = 240_000;
  * Lets clients loose on a service whose processes are killed again and again, then looks at what is left. Everything is
  * removed when nothing is wrong; else it stays, and the log says where.
  */
-export async function torture({ seed, rounds, clients, engine, earlier, log }: Torture): Promise<TortureReport> {
+export async function torture(order: Torture): Promise<TortureReport> {
+  const { seed, rounds, engine, earlier, log } = order;
   const chance = chanceOf(seed);
   const dir = await mkdtemp(join(await memoryDirectory(), 'diskmorph-torture-'));
   const shelf = await openShelf(dir, chance);
@@ -65,7 +66,7 @@ export async function torture({ seed, rounds, clients, engine, earlier, log }: T
   // The upgrade goes on with the kills: all are of the earlier version at first, none is at the end.
   const program = (): string => (earlier !== undefined && chance.number(rounds) >= done ? earlier : PROGRAM);
   const service = engine.service({ configFile: installation.configFile, newLog: logs.newLog, program });
-  const play = { seed, clients, service, shelf, happened };
+  const play = { ...order, service, shelf, happened };
   await whileClientsAct(play, async () => {
     for (; done < rounds; done++)
       log(`kill ${done + 1}: ${await killOne(play, chance)}; ${happened.stories.size} images`);
@@ -80,9 +81,7 @@ export async function torture({ seed, rounds, clients, engine, earlier, log }: T
   return { kills: rounds, counts: Object.fromEntries(happened.counts), states, violations: [...new Set(violations)] };
 }
 
-interface Play {
-  readonly seed: number;
-  readonly clients: number;
+interface Play extends Pick<Torture, 'seed' | 'clients' | 'longestLife'> {
   readonly service: Service;
   readonly shelf: SampleShelf;
   readonly happened: Happened;
@@ -106,10 +105,10 @@ async function whileClientsAct(
 }
 
 /** Lets it live for a while, and kills one part of it. */
-async function killOne({ service, happened }: Play, chance: Chance): Promise<string> {
+async function killOne({ service, happened, longestLife }: Play, chance: Chance): Promise<string> {
   // Now and then it dies while it is still starting.
   if (!chance.percent(15)) await service.door();
-  await delay(chance.number(Math.max(LONGEST_LIFE_MS, LONGEST_LIFE_IN_STARTS * service.startMs())));
+  await delay(chance.number(Math.max(LONGEST_LIFE_MS, longestLife * service.startMs())));
   const died = await service.killOne(chance);
   count(happened, `killed ${died.split(/ --port|,/)[0]}`);
   return died;
