@@ -5,14 +5,10 @@ import { heldBlobs } from '../src/import/held-blobs.ts';
 import { submitConversion } from '../src/import/in-place/submit.ts';
 import { removeOrphans } from '../src/import/orphan-removal.ts';
 import { submitImport } from '../src/import/submit.ts';
-import type { WholeService } from '../src/main.ts';
-import { openWholeService } from '../src/main.ts';
 import type { Faults } from './faults.ts';
-import { faultyParts, gatedParts } from './faults.ts';
-import type { Doom } from './doom.ts';
-import { doom } from './doom.ts';
+import { endAll, openLife, outlives } from './short-lives.ts';
 import type { World } from './world.ts';
-import { diskBytes, makeWorld, memoryDirectory, readingHere, sha512 } from './world.ts';
+import { diskBytes, makeWorld, memoryDirectory, sha512 } from './world.ts';
 
 const SOURCE = diskBytes();
 const TASK = '00000000-0000-4000-8000-000000000001';
@@ -23,28 +19,12 @@ afterEach(async () => {
   await Promise.all(worlds.splice(0).map((world) => world.remove()));
 });
 
-/** Opens the service for one life of a process. Each life has the lock. */
-function open(world: World, faults: Faults, life: Doom): Promise<WholeService> {
-  return openWholeService(
-    readingHere({
-      configFiles: [world.configFile],
-      environment: {},
-      intercept: (parts) => ({
-        ...gatedParts(faultyParts(parts, faults), life),
-        acquireLock: () => ({ release: () => {} }),
-      }),
-    }),
-  );
-}
-
-const immortal = (): Doom => doom(Number.POSITIVE_INFINITY, () => {});
-
 /** A world with a raw image in both stores. */
 async function freshWorld(): Promise<World> {
   const world = await makeWorld(await memoryDirectory());
   worlds.push(world);
   await writeFile(world.path('disk.raw'), SOURCE);
-  const { service, parts, engine } = await open(world, {}, immortal());
+  const { service, parts, engine } = await openLife(world);
   await submitImport(parts, engine, {
     taskId: IMAGE,
     taskType: 'import',
@@ -59,11 +39,9 @@ async function freshWorld(): Promise<World> {
 }
 
 /** True when the life outlived the conversion. */
-async function convertUntil(world: World, faults: Faults, dieAt: number): Promise<boolean> {
-  const death = Promise.withResolvers<void>();
-  const life = doom(dieAt, death.resolve);
-  const live = async (): Promise<void> => {
-    const { parts, engine, service } = await open(world, faults, life);
+function convertUntil(world: World, faults: Faults, dieAt: number): Promise<boolean> {
+  return outlives(dieAt, async (end) => {
+    const { parts, engine, service } = await openLife(world, { faults, doom: end });
     await submitConversion(parts, engine, {
       taskId: TASK,
       taskInput: {},
@@ -74,21 +52,7 @@ async function convertUntil(world: World, faults: Faults, dieAt: number): Promis
     });
     await service.resume();
     await service.close();
-  };
-  await Promise.race([live(), death.promise]);
-  if (!life.dead()) return true;
-  await life.still();
-  return false;
-}
-
-/** Brings everything to its end, and removes what images gave up. */
-async function resume(world: World, faults: Faults): Promise<void> {
-  const { service, parts } = await open(world, faults, immortal());
-  await service.resume();
-  const { catalog, now, log } = parts;
-  const held = heldBlobs({ holds: catalog.blobHolds, now, log });
-  await removeOrphans({ ...parts, blobRemovals: catalog.blobRemovals, holds: catalog.blobHolds, held, graceMs: 0 });
-  await service.close();
+  });
 }
 
 /** What must hold: the image is whole, in one format or the other; nothing else is there. */
@@ -123,7 +87,7 @@ describe('killed at any operation and started again', () => {
       for (let survived = false; !survived; dieAt += stride) {
         const world = await freshWorld();
         survived = await convertUntil(world, faults, dieAt);
-        await resume(world, faults);
+        await endAll(world, { faults });
         const service = await world.open();
         const task = (await service.tasks()).find(({ id }) => id === TASK);
         await service.close();
@@ -141,7 +105,7 @@ describe('killed at any operation and started again', () => {
 async function reference(): Promise<Buffer> {
   const world = await freshWorld();
   expect(await convertUntil(world, {}, Number.POSITIVE_INFINITY)).toBe(true);
-  await resume(world, {});
+  await endAll(world);
   const service = await world.open();
   const { locations } = await service.image(IMAGE);
   return readFile(world.storePath('a', locations[0]?.location ?? ''));
@@ -150,7 +114,7 @@ async function reference(): Promise<Buffer> {
 test('what is given up stays while anybody, in any process, holds it, and until the grace has passed', async () => {
   const world = await freshWorld();
   await convertUntil(world, {}, Number.POSITIVE_INFINITY);
-  const { service, parts } = await open(world, {}, immortal());
+  const { service, parts } = await openLife(world);
   const { catalog, log } = parts;
   const { blobRemovals, blobHolds: holds } = catalog;
   const [orphan] = await blobRemovals.list();

@@ -2,18 +2,13 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
-import { heldBlobs } from '../src/import/held-blobs.ts';
 import { submitCopy } from '../src/import/copy/submit.ts';
-import { removeOrphans } from '../src/import/orphan-removal.ts';
 import { submitImport } from '../src/import/submit.ts';
 import type { WholeService } from '../src/main.ts';
-import { openWholeService } from '../src/main.ts';
 import type { Faults } from './faults.ts';
-import { faultyParts, gatedParts } from './faults.ts';
-import type { Doom } from './doom.ts';
-import { doom } from './doom.ts';
+import { endAll, openLife, outlives } from './short-lives.ts';
 import type { World } from './world.ts';
-import { diskBytes, makeWorld, memoryDirectory, readingHere } from './world.ts';
+import { diskBytes, makeWorld, memoryDirectory } from './world.ts';
 
 const SOURCE = diskBytes();
 const TASK = '00000000-0000-4000-8000-000000000001';
@@ -25,23 +20,6 @@ afterEach(async () => {
   await Promise.all(worlds.splice(0).map((world) => world.remove()));
 });
 
-/** Opens the service for one life of a process. Each life has the lock. */
-function open(world: World, faults: Faults, life: Doom): Promise<WholeService> {
-  return openWholeService(
-    readingHere({
-      configFiles: [world.configFile],
-      environment: {},
-      overrides: WISHES,
-      intercept: (parts) => ({
-        ...gatedParts(faultyParts(parts, faults), life),
-        acquireLock: () => ({ release: () => {} }),
-      }),
-    }),
-  );
-}
-
-const immortal = (): Doom => doom(Number.POSITIVE_INFINITY, () => {});
-
 /** What is begun in the life that dies. */
 interface Work {
   /** Made before, by a process that does not die. */
@@ -49,80 +27,63 @@ interface Work {
   submit(whole: WholeService, world: World): Promise<unknown>;
 }
 
+/** Begins an import of a file of the world. */
+function beginImport(
+  { parts, engine }: WholeService,
+  file: string,
+  more: Partial<Parameters<typeof submitImport>[2]>,
+): Promise<unknown> {
+  return submitImport(parts, engine, {
+    taskId: TASK,
+    taskType: 'import',
+    taskInput: {},
+    image: { id: IMAGE, diskFormat: 'raw', containerFormat: 'bare' },
+    importFrom: file,
+    stores: ['a', 'b'],
+    ...more,
+  });
+}
+
 const IMPORT: Work = {
   prepare: async (world) => writeFile(world.path('disk.raw'), SOURCE),
-  submit: ({ parts, engine }, world) =>
-    submitImport(parts, engine, {
-      taskId: TASK,
-      taskType: 'import',
-      taskInput: {},
-      image: { id: IMAGE, diskFormat: 'raw', containerFormat: 'bare' },
-      importFrom: world.path('disk.raw'),
-      stores: ['a', 'b'],
-    }),
+  submit: (whole, world) => beginImport(whole, world.path('disk.raw'), {}),
 };
 
 const PACKED: Work = {
   prepare: async (world) => writeFile(world.path('disk.raw.gz'), gzipSync(SOURCE)),
-  submit: ({ parts, engine }, world) =>
-    submitImport(parts, engine, {
-      taskId: TASK,
-      taskType: 'import',
-      taskInput: {},
-      image: { id: IMAGE, diskFormat: 'raw', containerFormat: 'bare' },
-      importFrom: world.path('disk.raw.gz'),
-      stores: ['a', 'b'],
-      decompress: { max_ratio: 1100, max_bytes: 2 ** 30 },
-    }),
+  submit: (whole, world) =>
+    beginImport(whole, world.path('disk.raw.gz'), { decompress: { max_ratio: 1100, max_bytes: 2 ** 30 } }),
 };
 
 const COPY: Work = {
   async prepare(world) {
     await IMPORT.prepare(world);
-    const { service, parts, engine } = await open(world, {}, immortal());
-    await submitImport(parts, engine, {
-      taskId: IMAGE,
-      taskType: 'import',
-      taskInput: {},
-      image: { id: IMAGE, diskFormat: 'raw', containerFormat: 'bare' },
-      importFrom: world.path('disk.raw'),
-      stores: ['a'],
-    });
-    await service.resume();
-    await service.close();
+    const whole = await openLife(world, { overrides: WISHES });
+    await beginImport(whole, world.path('disk.raw'), { taskId: IMAGE, stores: ['a'] });
+    await whole.service.resume();
+    await whole.service.close();
   },
   submit: ({ parts, engine }) =>
     submitCopy(parts, engine, { taskId: TASK, taskInput: {}, imageId: IMAGE, stores: ['b'], asker: {} }),
 };
 
 /** True when the life outlived the work. */
-async function liveUntil(
+function liveUntil(
   world: World,
   work: Work,
   { faults, dieAt }: { readonly faults: Faults; readonly dieAt: number },
 ): Promise<boolean> {
-  const death = Promise.withResolvers<void>();
-  const life = doom(dieAt, death.resolve);
-  const live = async (): Promise<void> => {
-    const whole = await open(world, faults, life);
+  return outlives(dieAt, async (end) => {
+    const whole = await openLife(world, { faults, doom: end, overrides: WISHES });
     await work.submit(whole, world);
     await whole.service.resume();
     await whole.service.close();
-  };
-  await Promise.race([live(), death.promise]);
-  if (!life.dead()) return true;
-  await life.still();
-  return false;
+  });
 }
 
 /** Brings everything to its end, and gives what lies in the stores then: by store, the content of its files. */
 async function resume(world: World, faults: Faults): Promise<Readonly<Record<string, readonly Buffer[]>>> {
-  const { service, parts } = await open(world, faults, immortal());
-  await service.resume();
-  const { catalog, now, log } = parts;
-  const held = heldBlobs({ holds: catalog.blobHolds, now, log });
-  await removeOrphans({ ...parts, blobRemovals: catalog.blobRemovals, holds: catalog.blobHolds, held, graceMs: 0 });
-  await service.close();
+  await endAll(world, { faults, overrides: WISHES });
   const files = await world.files();
   expect(files.filter((name) => !name.startsWith('store'))).toEqual([]);
   const contents = async (store: string): Promise<readonly Buffer[]> =>

@@ -1,12 +1,9 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { openImageService } from '../src/main.ts';
 import type { Faults } from './faults.ts';
-import { faultyParts, gatedParts } from './faults.ts';
-import { doom } from './doom.ts';
-import type { Doom } from './doom.ts';
+import { endAll, openLife, outlives } from './short-lives.ts';
 import type { World } from './world.ts';
-import { diskBytes, makeWorld, memoryDirectory, readingHere } from './world.ts';
+import { diskBytes, makeWorld, memoryDirectory } from './world.ts';
 
 const OVERRIDES = { 'taskflow_executor.conversion_format': 'qcow2' };
 const SOURCE = diskBytes();
@@ -26,31 +23,13 @@ async function freshWorld(): Promise<World> {
   return world;
 }
 
-/** One life of a process: imports the file, or resumes what is there; dies at operation `dieAt`. Each life has the lock. */
-async function live(world: World, faults: Faults, life: Doom, work: 'import' | 'resume'): Promise<void> {
-  const service = await openImageService(
-    readingHere({
-      configFiles: [world.configFile],
-      environment: {},
-      overrides: OVERRIDES,
-      intercept: (parts) => ({
-        ...gatedParts(faultyParts(parts, faults), life),
-        acquireLock: () => ({ release: () => {} }),
-      }),
-    }),
-  );
-  const wanted = { diskFormat: 'raw', stores: ['a', 'b'] };
-  if (work === 'resume') await service.resume();
-  else await service.import(world.path('disk.raw'), wanted).catch(() => {});
-  await service.close();
-}
-
-async function liveUntil(world: World, faults: Faults, dieAt: number): Promise<Doom> {
-  const death = Promise.withResolvers<void>();
-  const life = doom(dieAt, death.resolve);
-  await Promise.race([live(world, faults, life, 'import'), death.promise]);
-  if (life.dead()) await life.still();
-  return life;
+/** True when a process that imports the file, and dies at operation `dieAt`, outlives that. */
+function liveUntil(world: World, faults: Faults, dieAt: number): Promise<boolean> {
+  return outlives(dieAt, async (end) => {
+    const { service } = await openLife(world, { faults, doom: end, overrides: OVERRIDES });
+    await service.import(world.path('disk.raw'), { diskFormat: 'raw', stores: ['a', 'b'] }).catch(() => {});
+    await service.close();
+  });
 }
 
 /** Why the task says that it failed: the first fault, whatever went wrong after it. */
@@ -112,21 +91,10 @@ describe('statement 17: killed at any operation and started again', () => {
       let dieAt = from;
       for (let survived = false; !survived; dieAt += stride) {
         const world = await freshWorld();
-        survived = !(await liveUntil(world, faults, dieAt)).dead();
-        await live(
-          world,
-          faults,
-          doom(Infinity, () => {}),
-          'resume',
-        );
+        survived = await liveUntil(world, faults, dieAt);
+        await endAll(world, { faults, overrides: OVERRIDES });
         // A store that does not delete leaves its blob to the next start.
-        if (faults.stuck !== undefined)
-          await live(
-            world,
-            {},
-            doom(Infinity, () => {}),
-            'resume',
-          );
+        if (faults.stuck !== undefined) await endAll(world, { overrides: OVERRIDES });
         await expectOrder(world, faults, reference);
       }
       expect(dieAt).toBeGreaterThan(from + 10);

@@ -3,12 +3,11 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import { IMPORT_TASK_PROPERTY } from '../src/catalog/image.ts';
 import { submitCopy } from '../src/import/copy/submit.ts';
-import { heldBlobs } from '../src/import/held-blobs.ts';
 import { submitConversion } from '../src/import/in-place/submit.ts';
-import { removeOrphans } from '../src/import/orphan-removal.ts';
 import { submitImport } from '../src/import/submit.ts';
 import type { RawParts, WholeService } from '../src/main.ts';
 import { openWholeService } from '../src/main.ts';
+import { removeGivenUp } from './short-lives.ts';
 import type { World } from './world.ts';
 import { diskBytes, makeWorld, memoryDirectory, readingHere } from './world.ts';
 
@@ -161,9 +160,3 @@ test.each(works)('$name that was taken over ends well, with one file in each sto
   expect(files).toEqual((await namedFiles()).filter((name) => !name.startsWith('store-c')));
   expect(files.map((name) => name.slice(0, 'store-a'.length))).toEqual(['store-a', 'store-b']);
 });
-
-async function removeGivenUp({ parts }: WholeService): Promise<void> {
-  const { catalog, now, log } = parts;
-  const held = heldBlobs({ holds: catalog.blobHolds, now, log });
-  await removeOrphans({ ...parts, blobRemovals: catalog.blobRemovals, holds: catalog.blobHolds, held, graceMs: 0 });
-}
