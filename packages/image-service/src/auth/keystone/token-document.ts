@@ -1,20 +1,13 @@
 import { z } from 'zod';
+import type { Caller } from '../caller.ts';
 import { IdentityFault } from './identity-http.ts';
 
-/** What Keystone says of a token. */
-export interface TokenFacts {
+/** Of a caller, what no token says by itself. */
+type NotOfTokens = 'isAdmin' | 'serviceRoles' | 'serviceUserId' | 'serviceProjectId';
+
+/** What Keystone says of a token, which always has a user and an end. */
+export interface TokenFacts extends Omit<Caller, NotOfTokens> {
   readonly userId: string;
-  readonly userName: string | null;
-  readonly userDomainId: string | null;
-  readonly projectId: string | null;
-  readonly projectName: string | null;
-  readonly projectDomainId: string | null;
-  readonly domainId: string | null;
-  readonly systemScope: string | null;
-  /** In lower case. */
-  readonly roles: readonly string[];
-  readonly isAdminProject: boolean;
-  /** Milliseconds since 1970. */
   readonly expiresAt: number;
 }
 
