@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { requirePackage } from '../../../fixtures/peers.ts';
 import type { Answer, ApiWorld } from './api-world.ts';
-import { HEADER_AUTHENTICATION, makeApiWorld } from './api-world.ts';
+import { makeApiWorld } from './api-world.ts';
+import { makePlaceWorld, patched, RAW, registered, uploaded } from './place-world.ts';
 import { runClient } from './run-client.ts';
 import type { WebFiles } from './web-files.ts';
 import { startWebFiles } from './web-files.ts';
@@ -12,7 +13,6 @@ import { diskBytes, qemuImg } from './world.ts';
 
 const PATCH = { 'content-type': 'application/openstack-images-v2.1-json-patch' };
 const OCTETS = { 'content-type': 'application/octet-stream' };
-const RAW = { disk_format: 'raw', container_format: 'bare' };
 
 let world: ApiWorld;
 let web: WebFiles;
@@ -29,33 +29,21 @@ afterEach(async () => {
 });
 
 async function serve(overrides: Readonly<Record<string, string>> = {}): Promise<void> {
-  world = await makeApiWorld({
-    authenticator: HEADER_AUTHENTICATION,
-    overrides: {
-      'DEFAULT.enabled_backends': 'a:file, b:file, web:http',
-      'web.http_allowed_addresses': '127.0.0.1',
-      'diskmorph.replaced_data_grace': '0',
-      ...overrides,
-    },
-  });
+  world = await makePlaceWorld({ overrides });
 }
 
 const VISIBLE = { 'DEFAULT.show_multiple_locations': 'true', 'DEFAULT.show_image_direct_url': 'true' };
 
-async function register(body: object = RAW, as: string = 'p:member'): Promise<string> {
-  const made = await world.call('POST /v2/images', { as, body });
-  expect(made.status).toBe(201);
-  return String(made.json['id']);
+function register(body: object = RAW, as: string = 'p:member'): Promise<string> {
+  return registered(world, as, body);
 }
 
-async function upload(as: string = 'p:member'): Promise<string> {
-  const id = await register(RAW, as);
-  expect((await world.call(`PUT /v2/images/${id}/file`, { as, headers: OCTETS, body: disk })).status).toBe(204);
-  return id;
+function upload(as: string = 'p:member'): Promise<string> {
+  return uploaded(world, as, disk);
 }
 
 function patch(id: string, operations: readonly object[], as: string = 'p:member'): Promise<Answer> {
-  return world.call(`PATCH /v2/images/${id}`, { as, headers: PATCH, body: JSON.stringify(operations) });
+  return patched(world, id, { as, operations });
 }
 
 async function show(id: string): Promise<Record<string, unknown>> {

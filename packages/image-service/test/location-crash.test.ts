@@ -78,6 +78,7 @@ describe('killed at any operation and started again', () => {
       expect(image.properties).not.toHaveProperty('os_glance_import_task');
       expect(image.locations.map(({ store }) => store)).toEqual(task === undefined ? ['a'] : stores);
       await service.close();
+      expect(await world.files()).toEqual([`store-a/${image.locations[0]?.location}`]);
       await world.remove();
     }
     expect(dieAt).toBeGreaterThan(10);

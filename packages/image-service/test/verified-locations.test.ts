@@ -2,16 +2,11 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { RawParts } from '../src/main.ts';
 import type { Answer, ApiWorld } from './api-world.ts';
-import { HEADER_AUTHENTICATION, makeApiWorld } from './api-world.ts';
+import { makePlaceWorld, patched, uploaded } from './place-world.ts';
 import type { WebFiles } from './web-files.ts';
 import { startWebFiles } from './web-files.ts';
 import { diskBytes } from './world.ts';
 
-const PATCH = {
-  'content-type': 'application/openstack-images-v2.1-json-patch',
-  accept: 'application/json',
-};
-const OCTETS = { 'content-type': 'application/octet-stream' };
 const OWNER = 'p:member';
 const ADMIN = 'ops:admin';
 
@@ -31,28 +26,18 @@ afterEach(async () => {
 });
 
 async function serve(overrides: Readonly<Record<string, string>> = {}): Promise<string> {
-  world = await makeApiWorld({
-    authenticator: HEADER_AUTHENTICATION,
-    overrides: {
-      'DEFAULT.enabled_backends': 'a:file, b:file, web:http',
-      'web.http_allowed_addresses': '127.0.0.1',
-      'DEFAULT.show_multiple_locations': 'true',
-      'diskmorph.replaced_data_grace': '0',
-      ...overrides,
-    },
+  world = await makePlaceWorld({
+    overrides: { 'DEFAULT.show_multiple_locations': 'true', ...overrides },
     intercept: (parts) => {
       catalog = parts.catalog;
       return parts;
     },
   });
-  const body = { disk_format: 'raw', container_format: 'bare' };
-  const id = String((await world.call('POST /v2/images', { as: OWNER, body })).json['id']);
-  expect((await world.call(`PUT /v2/images/${id}/file`, { as: OWNER, headers: OCTETS, body: disk })).status).toBe(204);
-  return id;
+  return uploaded(world, OWNER, disk);
 }
 
 function patch(id: string, operations: readonly object[], as: string = OWNER): Promise<Answer> {
-  return world.call(`PATCH /v2/images/${id}`, { as, headers: PATCH, body: JSON.stringify(operations) });
+  return patched(world, id, { as, operations });
 }
 
 function adding(path: string): object {
