@@ -18,6 +18,8 @@ import { idleReaders } from './idle-readers.ts';
 import type { KeptPlans } from './kept-plans.ts';
 import { keptPlans } from './kept-plans.ts';
 import { promiseRoom } from './plan-room.ts';
+import type { Turns } from './turns.ts';
+import { turns } from './turns.ts';
 import type { Original, OriginalParts } from './original.ts';
 import { openOriginal } from './original.ts';
 
@@ -72,6 +74,7 @@ const RETRY_AFTER_SECONDS = 10;
 export function convertedDownloads(parts: ConvertedParts): ConvertedDownloads {
   const plans = keptPlans(parts.planLifetimeMs, parts.log);
   const idle = idleReaders(parts.most);
+  const planning = turns();
   let running = 0;
   const take = (): (() => void) => {
     if (parts.most === 0) throw new ImportError('invalid_value', 'Downloads in another format are switched off');
@@ -92,7 +95,7 @@ export function convertedDownloads(parts: ConvertedParts): ConvertedDownloads {
       const release = take();
       try {
         const target = { format: writer, options: wanted.options, fileName: `${image.id}.${writer}` };
-        return await openConverted({ parts, plans, idle, release }, image, { reader, target, signal });
+        return await openConverted({ parts, plans, idle, planning, release }, image, { reader, target, signal });
       } catch (error) {
         release();
         throw error;
@@ -140,6 +143,7 @@ interface Surroundings {
   readonly parts: ConvertedParts;
   readonly plans: KeptPlans;
   readonly idle: IdleReaders;
+  readonly planning: Turns;
   readonly release: () => void;
 }
 
@@ -161,11 +165,12 @@ async function openConverted(
     throw new ImportError('conflict', `Image ${image.id} has no data as its record describes it`);
   try {
     const key = planKey(image, original, conversion);
-    const made = idle.take(key) ?? (await openAnew(surroundings, { original, key, conversion }));
+    const idleKey = `${key} ${original.place}`;
+    const made = idle.take(idleKey) ?? (await openAnew(surroundings, { original, key, conversion }));
     let ending: Promise<void> | undefined;
     const end = (how: 'whole' | 'cut'): Promise<void> =>
       (ending ??= (async () => {
-        if (how === 'whole') idle.put(key, made);
+        if (how === 'whole') idle.put(idleKey, made);
         else made.close();
         await original.close();
         release();
@@ -194,8 +199,16 @@ interface Opening {
   readonly conversion: Conversion;
 }
 
-/** By a plan that is remembered, or one that is made now. */
-async function openAnew(
+/** By a plan that is remembered, or one that is made now. Of those who need the same plan one makes it, the others wait. */
+async function openAnew(surroundings: Surroundings, opening: Opening): Promise<ImageInFormat> {
+  const { parts, plans, planning } = surroundings;
+  const { key, conversion } = opening;
+  const open = (): Promise<ImageInFormat> => openByPlan(surroundings, opening);
+  const isShared = parts.planLifetimeMs > 0 && plans.get(key) === undefined;
+  return isShared ? planning.during(key, conversion.signal, open) : open();
+}
+
+async function openByPlan(
   { parts, plans }: Surroundings,
   { original, key, conversion: { reader, target, signal } }: Opening,
 ): Promise<ImageInFormat> {
@@ -223,10 +236,10 @@ async function openAnew(
 
 type Target = WantedFormat & { readonly fileName: string };
 
-/** The same for the same bytes, at the same place, in the same format. */
+/** The same for the same bytes in the same format. */
 function planKey(image: ImageRecord, { place }: Original, { reader, target }: Conversion): string {
   return (
-    keyBeginning(image.id) + JSON.stringify([place, image.osHashValue, reader, target.format, sortedOptions(target)])
+    keyBeginning(image.id) + JSON.stringify([image.osHashValue ?? place, reader, target.format, sortedOptions(target)])
   );
 }
 
