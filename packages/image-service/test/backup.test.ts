@@ -75,6 +75,13 @@ test.each(DATABASE_KINDS)('a backup taken while the service works, restored else
       },
     },
   }));
+  const lost = { whole: false };
+  const lose = async (): Promise<void> => {
+    held.resolve();
+    if (!lost.whole) await world.remove();
+    lost.whole = true;
+  };
+  closing.push(lose);
   const kept = await upload(world, 'file');
   const deleted = await upload(world, 'file');
   const importing = await upload(world, 'stage');
@@ -88,8 +95,7 @@ test.each(DATABASE_KINDS)('a backup taken while the service works, restored else
   const late = await upload(world, 'file');
   await world.call(`DELETE /v2/images/${deleted}`);
   await copyStores(world.dir, backup);
-  held.resolve();
-  await world.remove();
+  await lose();
 
   // A fresh installation stops before it has the copy, as the guide says.
   const fresh = await install(kind, (parts) => parts);
