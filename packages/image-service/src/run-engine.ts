@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Transaction } from 'kysely';
-import { isPostgresOutage } from './catalog/database/postgres.ts';
+import { isPostgresOutage, toldApart } from './catalog/database/postgres.ts';
 import type { Configuration } from './config/load.ts';
 import type { Tables } from './database.ts';
 import { distributedEngine } from './flow/distributed-engine.ts';
@@ -8,6 +8,7 @@ import { embeddedEngine } from './flow/embedded-engine.ts';
 import type { EngineOptions } from './flow/engine-options.ts';
 import type { Engine } from './flow/engine.ts';
 import { FlowError } from './flow/failure.ts';
+import type { JobQueue } from './flow/job-queue.ts';
 import type { NewJob } from './flow/job.ts';
 import type { Journal } from './flow/journal.ts';
 import type { EngineLock } from './flow/lock.ts';
@@ -57,6 +58,20 @@ export function runEngine(made: EngineParts): Engine<Tx> {
   return sharedEngine(made, options, configuration.database);
 }
 
+/** The queue has connections of its own to the database. */
+function queueThatTells(queue: JobQueue<Tx>): JobQueue<Tx> {
+  return {
+    open: () => toldApart(queue.open()),
+    close: () => queue.close(),
+    put: (entry, transaction) => toldApart(queue.put(entry, transaction)),
+    take: () => toldApart(queue.take()),
+    keep: (entries) => toldApart(queue.keep(entries)),
+    done: (entry) => toldApart(queue.done(entry)),
+    putBack: (entry, afterSeconds) => toldApart(queue.putBack(entry, afterSeconds)),
+    missing: (jobIds) => toldApart(queue.missing(jobIds)),
+  };
+}
+
 function sharedEngine(
   { configuration, parts, journal, role }: EngineParts,
   options: EngineOptions<Tx>,
@@ -80,7 +95,7 @@ function sharedEngine(
       // Whoever woke up after its job had ended elsewhere may have made its scratch directory anew.
       if (error instanceof FlowError && error.code === 'fenced') residue.look();
     },
-    queue,
+    queue: queueThatTells(queue),
     node,
     role: role === 'runs tasks' ? 'runs jobs' : 'only submits',
     ...(stagingScope === 'node' ? { bindsToNode: true } : {}),

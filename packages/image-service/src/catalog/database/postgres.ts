@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely';
+import type { Kysely, PostgresPoolClient } from 'kysely';
 import { PostgresDialect, sql } from 'kysely';
 import pg from 'pg';
 import type { Migration } from './migrate.ts';
@@ -39,9 +39,41 @@ export function postgresDialect(address: PostgresAddress, onFault: (message: str
       pool.on('error', (error) => onFault(`a connection to the database was lost: ${error.message}`));
       // In use, but between two statements: the next one meets the fault. Nobody else listens, and that would end the process.
       pool.on('connect', (client) => client.on('error', () => {}));
-      return pool;
+      return {
+        options: pool.options,
+        connect: async () => clientThatTells(await toldApart(pool.connect())),
+        end: () => pool.end(),
+      };
     },
   });
+}
+
+function clientThatTells(client: pg.PoolClient): PostgresPoolClient {
+  const query = (sql: string, parameters: readonly unknown[]): unknown => toldApart(client.query(sql, [...parameters]));
+  return { query: query as PostgresPoolClient['query'], release: (destroy) => client.release(destroy) };
+}
+
+/** A connection to the database could not be made, or broke: what was asked of it is not to blame. */
+class DatabaseAwayError extends Error {
+  readonly code = 'database_away';
+
+  constructor(cause: Error) {
+    super(`The database is away: ${reasonOf(cause)}`, { cause });
+    this.name = 'DatabaseAwayError';
+  }
+}
+
+/**
+ * What is asked of the database. Connections to other servers break with the same codes, so that these faults are told apart
+ * here, where it is known whose they are.
+ */
+export async function toldApart<T>(asked: Promise<T>): Promise<T> {
+  try {
+    return await asked;
+  } catch (error) {
+    const isFault = error instanceof Error && 'code' in error && CONNECTION_FAULTS.has(String(error.code));
+    throw isFault ? new DatabaseAwayError(error) : error;
+  }
 }
 
 /** What every connection has, whoever opens it. */
@@ -105,13 +137,7 @@ const CONNECTION_MESSAGES =
 export function isPostgresOutage(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (error instanceof pg.DatabaseError) return PASSING_STATES.test(error.code ?? '');
-  if (CONNECTION_MESSAGES.test(error.message)) return true;
-  return 'syscall' in error && 'code' in error && CONNECTION_FAULTS.has(String(error.code)) && isOfPg(error);
-}
-
-/** Connections to other servers break with the same codes; the stack tells whose it was. */
-function isOfPg({ stack = '' }: Error): boolean {
-  return /node_modules[\\/]pg/.test(stack) || /[\\/]pg-pool[\\/]/.test(stack);
+  return error instanceof DatabaseAwayError || CONNECTION_MESSAGES.test(error.message);
 }
 
 function reasonOf(error: unknown): string {
