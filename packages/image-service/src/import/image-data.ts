@@ -126,17 +126,18 @@ async function takeBack(
   why: unknown,
 ): Promise<ImageRecord> {
   const { location } = placed;
+  let reason = why;
   try {
     const current = await settledImage(parts, image.id);
     if (current.locations.some((place) => place.store === store.id && place.location === location)) return current;
     if (location !== undefined) await store.delete(location);
     else await store.discardUnfinished(image.id);
-    await queueAgain(parts, image.id, { from: 'saving', why: describeFailure(why) });
+    reason = reasonFor(await queueAgain(parts, image.id, { from: 'saving', why: describeFailure(why) }), why);
   } catch (error) {
     // The next start finds the image still `saving` and does the same.
     parts.log(`image ${image.id}: what its failed upload left could not be removed: ${String(error)}`);
   }
-  throw why;
+  throw reason;
 }
 
 /**
@@ -165,8 +166,7 @@ export async function stageData(parts: DataParts, data: IncomingData): Promise<v
     });
   } catch (error) {
     await uploads.remove(imageId, epoch);
-    await queueAgain(parts, imageId, { from: 'uploading', why: describeFailure(error) });
-    throw error;
+    throw reasonFor(await queueAgain(parts, imageId, { from: 'uploading', why: describeFailure(error) }), error);
   }
 }
 
@@ -191,13 +191,18 @@ export async function queueAgain(
   { catalog }: Pick<DataParts, 'catalog'>,
   imageId: string,
   { from, why }: { readonly from: 'saving' | 'uploading'; readonly why: Failure },
-): Promise<void> {
-  await changeImage(catalog.images, imageId, (current) => {
+): Promise<ImageRecord> {
+  return changeImage(catalog.images, imageId, (current) => {
     const { [IMPORTING_STORES_PROPERTY]: waiting, ...properties } = current.properties;
     if (current.status === from) return { status: 'queued', properties: { ...properties, ...reasonOf(why) } };
     // Deleted meanwhile: nothing of it is on its way any more.
     return current.status === 'deleted' && waiting !== undefined ? { properties } : undefined;
   });
+}
+
+/** Why data did not come: that the image was deleted explains whatever became of it. */
+export function reasonFor({ status }: ImageRecord, error: unknown): unknown {
+  return status === 'deleted' ? new ImportError('gone', 'The image was deleted while its data came') : error;
 }
 
 /** Throws `conflict` unless data can be given to the image, `gone` when it was deleted. */

@@ -10,6 +10,7 @@ import type { IncomingData } from './image-data.ts';
 import {
   keepStaged,
   queueAgain,
+  reasonFor,
   refuseUnlessDescribed,
   refuseUnlessQueued,
   settledImage,
@@ -87,15 +88,16 @@ async function takeBack<T>(
   why: unknown,
 ): Promise<void> {
   const { uploads, catalog, log } = parts;
+  let reason = why;
   try {
     await settledImage(parts, imageId);
     const tasks = await catalog.tasks.list({ imageId });
     if (tasks.some(({ id }) => id === taskId)) return;
     await uploads.remove(imageId);
-    await queueAgain(parts, imageId, { from: 'saving', why: describeFailure(why) });
+    reason = reasonFor(await queueAgain(parts, imageId, { from: 'saving', why: describeFailure(why) }), why);
   } catch (fault) {
     // The next start finds the image still `saving` and does the same.
     log(`image ${imageId}: what its failed upload left could not be removed: ${String(fault)}`);
   }
-  throw why;
+  throw reason;
 }
