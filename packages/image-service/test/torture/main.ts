@@ -11,6 +11,8 @@ const { values } = parseArgs({
     engine: { type: 'string', default: 'sqlite' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     clients: { type: 'string', default: '4' },
+    /** Between a start and the kill that follows, in times of a start. */
+    'longest-life': { type: 'string', default: '1' },
     /** A git revision: the service is upgraded from its program to this one meanwhile. */
     'upgrade-from': { type: 'string' },
     /** PostgreSQL stays. */
@@ -35,7 +37,7 @@ try {
     rounds: Number(values.rounds),
     clients: Number(values.clients),
     engine,
-    longestLife: 1.5,
+    longestLife: Number(values['longest-life']),
     ...(earlier === undefined ? {} : { earlier: earlier.program }),
     log,
   });
