@@ -25,7 +25,10 @@ export interface StagedData {
   sizeOf(imageId: string): Promise<number | undefined>;
   /** To be read at any position, and closed; undefined when there is none. Throws `unavailable`, `io`. */
   open(imageId: string): Promise<ByteSource | undefined>;
-  /** Brings it to a file of a job in `staging`; again for the same job it goes on, or is done. Throws `bad_source` when there is none. */
+  /**
+   * Brings it to a file of a job in `staging`; again for the same job it goes on, or is done. Throws `bad_source` when there
+   * is none.
+   */
   bring(imageId: string, file: BroughtFile, staging: Staging): Promise<{ readonly sizeBytes: number }>;
   /** Removes it; `upTo`: not what came in later epochs. Missing means done. */
   remove(imageId: string, upTo?: number): Promise<void>;

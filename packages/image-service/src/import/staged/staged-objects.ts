@@ -2,13 +2,14 @@ import { StagingError } from '../../staging/errors.ts';
 import { comingPath, receiveResumed } from '../../staging/resumed-file.ts';
 import { blobEpoch } from '../../store/blob-name.ts';
 import type { S3Store } from '../../store/s3/s3-store.ts';
-import { describeFailure } from '../failure.ts';
+import { StoreError } from '../../store/store.ts';
 import { storedSource } from '../stored-source.ts';
 import type { StagedData } from './staged-data.ts';
 
 /**
  * Staged data as objects on an S3 server, which every machine reaches. They stay until the import has ended, so that it can
- * begin anew on another machine. `store` is a folder of nothing else. What cannot be removed is logged, and found by the next `keepOnly`.
+ * begin anew on another machine. `store` is a folder of nothing else. What the server does not remove is logged, and found
+ * by the next `keepOnly`.
  */
 export function stagedObjects(store: S3Store, log: (message: string) => void): StagedData {
   /** That of the highest epoch: what an earlier sender brings, who was given up and woke up, is not wanted. */
@@ -20,9 +21,10 @@ export function stagedObjects(store: S3Store, log: (message: string) => void): S
     }
   };
   const tryTo = async (remove: () => Promise<void>): Promise<void> => {
-    await remove().catch((error: unknown) =>
-      log(`staged data could not be removed now: ${describeFailure(error).message}`),
-    );
+    await remove().catch((error: unknown) => {
+      if (!(error instanceof StoreError)) throw error;
+      log(`staged data could not be removed now: ${error.message}`);
+    });
   };
   return {
     addressOf: async (imageId) => `${store.id}:${imageId}`,
