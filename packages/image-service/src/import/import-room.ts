@@ -29,9 +29,8 @@ export async function promiseStored<T>(
   storeId: string,
 ): Promise<void> {
   const resultIn = (store: string): ResultBytes => exactly(formFor(input, store).size);
-  const later = input.stores.slice(input.stores.indexOf(storeId) + 1);
-  const now = [...input.filled_stores.map(({ store }) => store), storeId];
-  const needed = input.all_stores_must_succeed ? [...now, ...later] : now;
-  const hopedFor = input.all_stores_must_succeed ? [] : later;
-  await promiseRoom(catalog, input.image_id, { needed: needed.map(resultIn), hopedFor: hopedFor.map(resultIn) });
+  const now = [...input.filled_stores.map(({ store }) => store), storeId].map(resultIn);
+  const later = input.stores.slice(input.stores.indexOf(storeId) + 1).map(resultIn);
+  const room = input.all_stores_must_succeed ? { needed: [...now, ...later] } : { needed: now, hopedFor: later };
+  await promiseRoom(catalog, input.image_id, room);
 }

@@ -54,8 +54,8 @@ async function promiseOpen<T>({ catalog }: ImportParts<T>, input: PlaceInput, st
   const open = input.stores.slice(input.stores.indexOf(storeId));
   const [now, ...later] = open.map((store) => exactly(formIn(input, store).size));
   if (now === undefined) throw new Error('assertion failed: a store that is filled is among those of the copy');
-  const needed = input.all_stores_must_succeed ? [now, ...later] : [now];
-  await promiseRoom(catalog, input.image_id, { needed, hopedFor: later.slice(needed.length - 1) });
+  const room = input.all_stores_must_succeed ? { needed: [now, ...later] } : { needed: [now], hopedFor: later };
+  await promiseRoom(catalog, input.image_id, room);
 }
 
 /** What the store gets. */
