@@ -8,8 +8,9 @@ import type { ByteSource, GivenOptions } from '@diskmorph/disk-image';
 import { memorySource } from '@diskmorph/disk-image';
 import { convertFile } from './convert-file.ts';
 import { openFileSource } from './file-source.ts';
+import type { AskForRoom } from './planning-room.ts';
 import { openUnnamedFile } from './unnamed-file.ts';
-import type { PlannedFile, UnwrittenFile, UnwrittenFileRequest } from './unwritten-file.ts';
+import type { PlannedFile, UnwrittenFile } from './unwritten-file.ts';
 import { openUnwrittenFile } from './unwritten-file.ts';
 
 let directory: string;
@@ -44,7 +45,7 @@ interface More {
   readonly signal?: AbortSignal;
   readonly source?: ByteSource;
   readonly sourceFormat?: string;
-  readonly room?: UnwrittenFileRequest['room'];
+  readonly room?: AskForRoom;
 }
 
 async function opened(format: string, options: GivenOptions = {}, more: More = {}): Promise<Opened> {
