@@ -9,7 +9,7 @@ import { runProcesses } from './processes.ts';
 
 /** A service whose processes are started anew whenever they were killed. */
 export interface Service extends Omit<Processes, 'door'> {
-  /** Where it can be asked; waits while it is starting. */
+  /** Where it can be asked; waits while it cannot. */
   door(): Promise<Door>;
   /** Was its database killed since then, or had not come back long ago? Milliseconds since 1970. */
   wasAway(since: number): boolean;
