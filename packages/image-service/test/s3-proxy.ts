@@ -77,6 +77,7 @@ async function forwarded({ incoming, endpoint }: Call): Promise<IncomingMessage>
   // The signature covers the host as the client has written it.
   const onward = request(new URL(incoming.url ?? '/', endpoint), { method: incoming.method, headers }, resolve);
   onward.once('error', reject);
-  await pipeline(incoming, onward);
+  // A server that refuses does not read on: its answer must not wait for the rest of the call.
+  pipeline(incoming, onward).catch(reject);
   return promise;
 }
