@@ -10,6 +10,8 @@ import { serveReader } from '../src/import/readers/serve-reader.ts';
 const MIB = 2 ** 20;
 
 const HEAD = 32;
+/** Sent before something goes wrong in the middle: more than pipes hold. */
+const MIDDLE = 2 * MIB;
 
 const PLANTS: Readonly<Record<string, () => unknown>> = {
   hang() {
@@ -58,7 +60,7 @@ serveReader({
     async function* read(range: Parameters<typeof image.read>[0]): AsyncGenerator<Uint8Array> {
       let sent = 0;
       for await (const piece of image.read(range)) {
-        if (sent > 0) await plantIn(head, 'sending ');
+        if (sent >= MIDDLE) await plantIn(head, 'sending ');
         sent += piece.length;
         yield piece;
       }
