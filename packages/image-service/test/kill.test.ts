@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { randomBytes } from 'node:crypto';
-import { open, writeFile } from 'node:fs/promises';
+import { mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { TaskView } from '../src/import/service.ts';
@@ -90,6 +90,16 @@ describe('statement 17: SIGKILL, then another process', () => {
     const { tasks } = await runChild(world, { work: 'import', faults: {} });
     expect(tasks).toHaveLength(1);
     await expectOrder(world, tasks, undefined);
+  });
+
+  test('killed together with its work directory: it begins anew', async () => {
+    const world = await freshWorld(source);
+    await runChild(world, { work: 'import', faults: {}, kill: { phase: 'store b', percent: 0 } });
+    await rm(world.path('work'), { recursive: true });
+    await mkdir(world.path('work'));
+    const { tasks } = await runChild(world, { work: 'resume', faults: {} });
+    await expectOrder(world, tasks, undefined);
+    expect(tasks[0]?.job?.steps.map(({ attempts }) => attempts)).toEqual([2, 2, 2, 2, 2, 2, 1]);
   });
 
   test('killed in each life, again and again, it still ends', async () => {
