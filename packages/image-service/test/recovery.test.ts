@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { recoverImages } from '../src/import/recovery.ts';
 import type { WholeService } from '../src/main.ts';
@@ -96,6 +97,29 @@ describe('while other processes are at work', () => {
     const list: typeof images.list = (query) => images.list(query).finally(query.status === 'saving' ? end : () => {});
     await recoverImages({ ...whole.parts, catalog: { ...whole.parts.catalog, images: { ...images, list } } }, SCOPE);
     expect(await other.files()).toEqual([`store-b/${id}.3`]);
+  });
+
+  test('a database that dies meanwhile costs nobody staged data', async () => {
+    const { catalog, uploads } = whole.parts;
+    const imageId = '22222222-2222-4222-8222-222222222222';
+    const image = await catalog.images.insert({ id: imageId, diskFormat: 'raw', containerFormat: 'bare' });
+    const { revision: epoch } = await catalog.images.save(image, { status: 'uploading', size: 1 });
+    await uploads.keep({ imageId, epoch }, { bytes: Readable.from([new Uint8Array(1)]) });
+    let isDead = false;
+    const get: typeof catalog.images.get = (id) =>
+      isDead ? Promise.reject(new Error('Connection terminated unexpectedly')) : catalog.images.get(id);
+    const keepOnly: typeof uploads.keepOnly = (choose) =>
+      uploads.keepOnly((ids) => {
+        isDead = true;
+        return choose(ids);
+      });
+    const dying = {
+      ...whole.parts,
+      uploads: { ...uploads, keepOnly },
+      catalog: { ...catalog, images: { ...catalog.images, get } },
+    };
+    await expect(recoverImages(dying, SCOPE)).rejects.toThrow('Connection terminated');
+    expect(await uploads.sizeOf(imageId)).toBe(1);
   });
 });
 

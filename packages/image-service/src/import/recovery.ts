@@ -1,3 +1,4 @@
+import { CatalogError } from '../catalog/errors.ts';
 import type { ImageRecord, ImageStatus } from '../catalog/image.ts';
 import { IMPORTING_STORES_PROPERTY, IMPORT_TASK_PROPERTY } from '../catalog/image.ts';
 import type { Failure } from '../flow/failure.ts';
@@ -104,19 +105,29 @@ async function awaited(
   imageIds: readonly string[],
 ): Promise<readonly string[]> {
   const { coming } = await heldElsewhere(parts, scope);
-  const { images } = parts.catalog;
-  const found = await Promise.all(imageIds.map((id) => images.get(id).catch(() => undefined)));
+  const found = await Promise.all(imageIds.map((id) => imageIfAny(parts, id)));
   const kept = found.filter(
     (image) => image !== undefined && (image.status === 'uploading' || IMPORT_TASK_PROPERTY in image.properties),
   );
   return [...coming, ...kept.map((image) => image?.id ?? '')];
 }
 
+/** Undefined when there is no such image; a database that gives no answer is no reason to remove anything. */
+async function imageIfAny({ catalog }: DataParts, id: string): Promise<ImageRecord | undefined> {
+  try {
+    return await catalog.images.get(id);
+  } catch (error) {
+    if (error instanceof CatalogError && error.code === 'not_found') return undefined;
+    throw error;
+  }
+}
+
 /** What was said of data that no image waits for any more is of no use. */
-async function forgetRested({ catalog }: DataParts): Promise<void> {
+async function forgetRested(parts: DataParts): Promise<void> {
+  const { catalog } = parts;
   for (const { id, imageId, expiresAt } of await catalog.incomingHolds.list()) {
     if (expiresAt !== null) continue;
-    const image = await catalog.images.get(imageId).catch(() => undefined);
+    const image = await imageIfAny(parts, imageId);
     const waits = image !== undefined && (image.status === 'uploading' || IMPORT_TASK_PROPERTY in image.properties);
     if (!waits) await catalog.incomingHolds.release(id);
   }
