@@ -1,4 +1,4 @@
-import { ftruncateSync, readSync, writeSync } from 'node:fs';
+import { constants, ftruncateSync, readSync, writeSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { open, rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -7,8 +7,19 @@ import { ImageError, PACKED_RUN_NUMBERS, packRun, unpackRuns } from '@diskmorph/
 import { ioError } from './io-error.ts';
 import { nodeCodecs } from './native-codecs.ts';
 
-/** A new file in the directory that has no name any more: it goes with its handle, also when the process is killed. */
+/** open(2), O_TMPFILE: the value that x86-64 and arm64 have, which Node does not name. */
+const WITHOUT_NAME = 0o20000000;
+
+/**
+ * A new file in the directory that has no name: it goes with its handle, also when the process is killed. Where the file
+ * system wants a name (NFS, and all but Linux) it has this one for a moment.
+ */
 export async function openUnnamedFile(directory: string, name: string): Promise<FileHandle> {
+  if (process.platform === 'linux') {
+    const flags = constants.O_RDWR | constants.O_DIRECTORY | WITHOUT_NAME;
+    const unnamed = await open(directory, flags, 0o600).catch(() => undefined);
+    if (unnamed !== undefined) return unnamed;
+  }
   const place = path.join(directory, name);
   const file = await open(place, 'wx+', 0o600);
   await rm(place, { force: true });
