@@ -137,8 +137,10 @@ function dataRoads(
     limits: { ...limits, ...(expectedBytes === undefined ? {} : { expectedBytes }) },
   });
   return {
-    upload: (incoming) => holds.during(incoming.imageId, () => upload(whole, limited(incoming), incoming.asker)),
-    stage: (incoming) => holds.during(incoming.imageId, () => stageData(data, limited(incoming)), 'rests'),
+    upload: (incoming) =>
+      holds.during(incoming.imageId, (stillHeld) => upload(whole, { ...limited(incoming), stillHeld }, incoming.asker)),
+    stage: (incoming) =>
+      holds.during(incoming.imageId, (stillHeld) => stageData(data, { ...limited(incoming), stillHeld }), 'rests'),
     open,
     openConverted: (image, wanted, signal) => converted.open(image, wanted, signal),
     inspect: (image) => inspectImage(data, image),

@@ -1,8 +1,11 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { IncomingData } from '../src/import/image-data.ts';
+import { stageData, uploadData } from '../src/import/image-data.ts';
+import { incomingHolds } from '../src/import/incoming-holds.ts';
 import { recoverImages } from '../src/import/recovery.ts';
 import type { WholeService } from '../src/main.ts';
 import { openWholeService } from '../src/main.ts';
@@ -98,10 +101,81 @@ describe('while other processes are at work', () => {
     await recoverImages({ ...whole.parts, catalog: { ...whole.parts.catalog, images: { ...images, list } } }, SCOPE);
     expect(await other.files()).toEqual([`store-b/${id}.3`]);
   });
+});
+
+describe('who was frozen until others gave its upload up', () => {
+  const FIRST = Buffer.alloc(70_000, 1);
+  const SECOND = Buffer.alloc(80_000, 2);
+  const LIMITS = { maxBytes: 2 ** 30, stallMs: 60_000 };
+  const LATER = { node: 'here', company: 'beside others', staging: 'shared', now: () => Date.now() + 100_000 } as const;
+  let other: World;
+  let whole: WholeService;
+
+  beforeAll(async () => {
+    other = await makeWorld();
+    whole = await openWholeService({ configFiles: [other.configFile], environment: {} });
+  });
+  afterAll(async () => {
+    await whole.service.close();
+    await other.remove();
+  });
+
+  type Send = (parts: WholeService['parts'], data: IncomingData) => Promise<unknown>;
+
+  /** Sends `FIRST` by a process that freezes at that point, then `SECOND` by another; gives what became of the first. */
+  async function sendTwice(imageId: string, freezes: 'sending' | 'inspecting', send: Send): Promise<unknown> {
+    const { parts } = whole;
+    const { images, incomingHolds: holds } = parts.catalog;
+    await images.insert({ id: imageId, diskFormat: 'raw', containerFormat: 'bare' });
+    const frozen = Promise.withResolvers<void>();
+    const thawed = Promise.withResolvers<void>();
+    const freeze = once(async () => {
+      frozen.resolve();
+      await thawed.promise;
+    });
+    async function* bytes(): AsyncGenerator<Uint8Array> {
+      yield FIRST;
+      if (freezes === 'sending') await freeze();
+    }
+    const inspectSource: typeof parts.tools.inspectSource = async (...given) => {
+      await freeze();
+      return parts.tools.inspectSource(...given);
+    };
+    const firstParts = { ...parts, tools: { ...parts.tools, inspectSource } };
+    const process = incomingHolds({ holds, node: 'there', now: Date.now, log: () => {} });
+    const first = process.during(imageId, (stillHeld) =>
+      send(firstParts, { imageId, bytes: bytes(), limits: LIMITS, stillHeld }),
+    );
+    const end = first.catch((error: unknown) => error);
+    await frozen.promise;
+    await recoverImages(parts, LATER);
+    expect((await images.get(imageId)).status).toBe('queued');
+    await send(parts, { imageId, bytes: Readable.from([SECOND]), limits: LIMITS });
+    thawed.resolve();
+    return end;
+  }
+
+  test.each(['sending', 'inspecting'] as const)('stores nothing any more: %s', async (freezes) => {
+    const id = freezes === 'sending' ? '22222222-2222-4222-8222-222222222222' : '44444444-4444-4444-8444-444444444444';
+    expect(await sendTwice(id, freezes, uploadData)).toMatchObject({ code: 'conflict' });
+    const { status, size, locations } = await whole.parts.catalog.images.get(id);
+    expect({ status, size }).toEqual({ status: 'active', size: SECOND.length });
+    const stored = (await other.files()).filter((path) => path.includes(id));
+    expect(stored).toEqual(locations.map(({ store, location }) => `store-${store}/${location}`));
+  });
+
+  test('stages nothing any more', async () => {
+    const id = '33333333-3333-4333-8333-333333333333';
+    expect(await sendTwice(id, 'sending', stageData)).toMatchObject({ code: 'conflict' });
+    expect(await whole.parts.catalog.images.get(id)).toMatchObject({ status: 'uploading', size: SECOND.length });
+    const [directory, ...staged] = (await other.files()).filter((path) => path.includes(id));
+    expect(staged).toEqual([`${directory}/data`]);
+    expect((await readFile(join(other.dir, String(staged[0])))).equals(SECOND)).toBe(true);
+  });
 
   test('a database that dies meanwhile costs nobody staged data', async () => {
     const { catalog, uploads } = whole.parts;
-    const imageId = '22222222-2222-4222-8222-222222222222';
+    const imageId = '33333333-3333-4333-8333-333333333333';
     const image = await catalog.images.insert({ id: imageId, diskFormat: 'raw', containerFormat: 'bare' });
     const { revision: epoch } = await catalog.images.save(image, { status: 'uploading', size: 1 });
     await uploads.keep({ imageId, epoch }, { bytes: Readable.from([new Uint8Array(1)]) });

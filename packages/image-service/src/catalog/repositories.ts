@@ -112,8 +112,10 @@ export interface IncomingHold {
 
 /** Who is bringing data in: others leave it alone meanwhile. */
 export interface IncomingHoldRepo {
-  /** Begins, renews or changes a hold. */
+  /** Begins or changes a hold. */
   keep(hold: IncomingHold): Promise<void>;
+  /** Gives one that is there and has not expired `now` more time; false when there is none. */
+  renew(id: string, times: { readonly now: number; readonly expiresAt: number }): Promise<boolean>;
   /** Missing means done. */
   release(id: string): Promise<void>;
   list(): Promise<readonly IncomingHold[]>;
@@ -176,11 +178,11 @@ const MAX_CONFLICTS = 20;
 export async function changeImage(
   images: ImageRepo,
   id: string,
-  change: (image: ImageRecord) => ImageChanges | undefined,
+  change: (image: ImageRecord) => ImageChanges | undefined | Promise<ImageChanges | undefined>,
 ): Promise<ImageRecord> {
   for (let conflicts = 0; ; conflicts++) {
     const image = await images.get(id);
-    const changes = change(image);
+    const changes = await change(image);
     if (changes === undefined) return image;
     try {
       return await images.save(image, changes);

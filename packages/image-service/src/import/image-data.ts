@@ -9,6 +9,8 @@ import type { ImageStore } from '../store/store.ts';
 import { StoreError } from '../store/store.ts';
 import { IMPORT_ERROR_PROPERTY, reasonOf } from './conclude.ts';
 import { ImportError } from './errors.ts';
+import type { StillHeld } from './incoming-holds.ts';
+import { heldBytes, lossOf } from './incoming-holds.ts';
 import { describeFailure } from './failure.ts';
 import { judge } from './inspect.ts';
 import { reservedBytes } from './reserved-bytes.ts';
@@ -25,6 +27,8 @@ export interface IncomingData {
   readonly limits: IncomingLimits;
   /** The store to put it into; the default store when absent. Ignored for staging. */
   readonly store?: string;
+  /** Asked before the data becomes the image's; always when absent. */
+  readonly stillHeld?: StillHeld;
 }
 
 /** Containers whose content is no disk image itself. */
@@ -45,7 +49,7 @@ export async function uploadData(parts: DataParts, data: IncomingData): Promise<
   try {
     return await fill(parts, { image, store, data, placed });
   } catch (error) {
-    return takeBack(parts, { image, store, placed }, error);
+    return takeBack(parts, { image, store, data, placed }, error);
   }
 }
 
@@ -68,7 +72,8 @@ async function fill(parts: DataParts, { image, store, data, placed }: Filling): 
   placed.location = location;
   const { sizeBytes, digests } = await hashed.result();
   const virtualSize = await inspectStored(parts, image, storedSource(store, location, sizeBytes));
-  return changeImage(parts.catalog.images, image.id, (current) => {
+  return changeImage(parts.catalog.images, image.id, async (current) => {
+    await data.stillHeld?.();
     if (current.status !== 'saving')
       throw new ImportError('gone', `The image became ${current.status} while its data came`);
     const {
@@ -120,19 +125,21 @@ export async function inspectStored(
 }
 
 /** Undoes an upload and throws why; gives the image when it has its data all the same. */
-async function takeBack(
-  parts: DataParts,
-  { image, store, placed }: Omit<Filling, 'data'>,
-  why: unknown,
-): Promise<ImageRecord> {
+async function takeBack(parts: DataParts, { image, store, data, placed }: Filling, why: unknown): Promise<ImageRecord> {
   const { location } = placed;
   let reason = why;
   try {
     const current = await settledImage(parts, image.id);
     if (current.locations.some((place) => place.store === store.id && place.location === location)) return current;
     if (location !== undefined) await store.delete(location);
-    else await store.discardUnfinished(image.id);
-    reason = reasonFor(await queueAgain(parts, image.id, { from: 'saving', why: describeFailure(why) }), why);
+    // All else may be of somebody who sends now.
+    const loss = await lossOf(data);
+    if (loss === undefined) {
+      if (location === undefined) await store.discardUnfinished(image.id);
+      reason = reasonFor(await queueAgain(parts, image.id, { from: 'saving', why: describeFailure(why) }), why);
+    } else {
+      reason = loss;
+    }
   } catch (error) {
     // The next start finds the image still `saving` and does the same.
     parts.log(`image ${image.id}: what its failed upload left could not be removed: ${String(error)}`);
@@ -160,11 +167,14 @@ export async function stageData(parts: DataParts, data: IncomingData): Promise<v
   });
   try {
     const { sizeBytes } = await keepStaged(parts, data, epoch);
-    await changeImage(parts.catalog.images, imageId, (current) => {
+    await changeImage(parts.catalog.images, imageId, async (current) => {
+      await data.stillHeld?.();
       if (current.status !== 'uploading') throw new ImportError('gone', `The image became ${current.status} meanwhile`);
       return { size: sizeBytes };
     });
   } catch (error) {
+    const loss = await lossOf(data);
+    if (loss !== undefined) throw loss;
     await uploads.remove(imageId, epoch);
     throw reasonFor(await queueAgain(parts, imageId, { from: 'uploading', why: describeFailure(error) }), error);
   }
@@ -178,7 +188,7 @@ export function keepStaged(
 ): Promise<{ readonly sizeBytes: number }> {
   const { imageId, limits } = data;
   const reserved = { imageId, kind: 'stagedBytes', ...announced(limits) } as const;
-  const bytes = reservedBytes(catalog, comingBytes(data), reserved);
+  const bytes = heldBytes(reservedBytes(catalog, comingBytes(data), reserved), data.stillHeld);
   const { expectedBytes } = announced(limits);
   return uploads.keep(
     { imageId, epoch },

@@ -1,8 +1,8 @@
-import { CatalogError } from '../catalog/errors.ts';
 import type { ImageRecord, ImageStatus } from '../catalog/image.ts';
 import { IMPORTING_STORES_PROPERTY, IMPORT_TASK_PROPERTY } from '../catalog/image.ts';
 import type { Failure } from '../flow/failure.ts';
 import type { IncomingHold } from '../catalog/repositories.ts';
+import { CatalogError } from '../catalog/errors.ts';
 import { changeImage } from '../catalog/repositories.ts';
 import { describeFailure, isPassingFailure } from './failure.ts';
 import type { DataParts } from './image-data.ts';
@@ -36,9 +36,9 @@ export async function recoverImages(parts: DataParts, scope: RecoveryScope): Pro
   // Who sends says so before the image does: of each of these images it is known, if somebody sends.
   const held = await heldElsewhere(parts, scope);
   for (const image of saving) {
-    if (held.coming.has(image.id) || !(await isUnchanged(parts, image))) continue;
     // What has come whole and is being converted goes on.
-    if (IMPORT_TASK_PROPERTY in image.properties) continue;
+    if (held.coming.has(image.id) || IMPORT_TASK_PROPERTY in image.properties) continue;
+    if (!(await isGivenUp(parts, scope, image))) continue;
     await removeUnnamedBlobs(parts, image);
     await queueAgain(parts, image.id, { from: 'saving', why: INTERRUPTED });
   }
@@ -47,6 +47,7 @@ export async function recoverImages(parts: DataParts, scope: RecoveryScope): Pro
     const staged = await sizeOfStaged(parts, image.id);
     if (staged === 'nobody knows' || !(await isUnchanged(parts, image))) continue;
     if (staged === undefined) {
+      if (!(await isGivenUp(parts, scope, image))) continue;
       await queueAgain(parts, image.id, { from: 'uploading', why: INTERRUPTED });
     } else {
       // It is there only when it is whole; the record may have missed that.
@@ -76,6 +77,25 @@ async function sizeOfStaged({ uploads, log }: DataParts, id: string): Promise<nu
 /** False when the image got on since it was read: whoever sent to it then was alive. */
 async function isUnchanged({ catalog }: DataParts, { id, revision }: ImageRecord): Promise<boolean> {
   return (await catalog.images.get(id)).revision === revision;
+}
+
+/**
+ * Whoever sent to the image can write nothing to it any more, also when only frozen. False when the image got on since it was
+ * read: whoever sent to it then was alive.
+ */
+async function isGivenUp({ catalog }: DataParts, { now }: RecoveryScope, image: ImageRecord): Promise<boolean> {
+  for (const hold of await catalog.incomingHolds.list()) {
+    const isOver = hold.expiresAt !== null && !isComing(hold, now());
+    if (isOver && hold.imageId === image.id) await catalog.incomingHolds.release(hold.id);
+  }
+  try {
+    // Who looked at its hold before saves a record that is no longer the current one.
+    await catalog.images.save(image, {});
+    return true;
+  } catch (error) {
+    if (error instanceof CatalogError && ['conflict', 'not_found'].includes(error.code)) return false;
+    throw error;
+  }
 }
 
 interface HeldImages {

@@ -5,6 +5,7 @@ import type { NewTask } from '../catalog/task.ts';
 import type { Engine } from '../flow/engine.ts';
 import { awaitTask } from './awaited-task.ts';
 import { describeFailure } from './failure.ts';
+import { lossOf } from './incoming-holds.ts';
 import { readerOf } from './format-table.ts';
 import type { IncomingData } from './image-data.ts';
 import {
@@ -64,6 +65,7 @@ export async function uploadConverted<T>(
   const taskId = randomUUID();
   try {
     await keepStaged(parts, data, epoch);
+    await data.stillHeld?.();
     await submitImport(parts, engine, {
       taskId,
       taskType: 'api_image_import',
@@ -76,7 +78,7 @@ export async function uploadConverted<T>(
       asker,
     });
   } catch (error) {
-    await takeBack(parts, { imageId, taskId }, error);
+    await takeBack(parts, { data, taskId }, error);
   }
   await awaitTask(parts, engine, taskId);
 }
@@ -84,17 +86,23 @@ export async function uploadConverted<T>(
 /** Undoes what came before the task and throws why; returns when the task is there all the same. */
 async function takeBack<T>(
   parts: ImportParts<T>,
-  { imageId, taskId }: { readonly imageId: string; readonly taskId: string },
+  { data, taskId }: Pick<ConvertedUpload, 'data'> & { readonly taskId: string },
   why: unknown,
 ): Promise<void> {
   const { uploads, catalog, log } = parts;
+  const { imageId } = data;
   let reason = why;
   try {
     await settledImage(parts, imageId);
     const tasks = await catalog.tasks.list({ imageId });
     if (tasks.some(({ id }) => id === taskId)) return;
-    await uploads.remove(imageId);
-    reason = reasonFor(await queueAgain(parts, imageId, { from: 'saving', why: describeFailure(why) }), why);
+    const loss = await lossOf(data);
+    if (loss === undefined) {
+      await uploads.remove(imageId);
+      reason = reasonFor(await queueAgain(parts, imageId, { from: 'saving', why: describeFailure(why) }), why);
+    } else {
+      reason = loss;
+    }
   } catch (fault) {
     // The next start finds the image still `saving` and does the same.
     log(`image ${imageId}: what its failed upload left could not be removed: ${String(fault)}`);
