@@ -101,6 +101,29 @@ describe('while other processes are at work', () => {
     await recoverImages({ ...whole.parts, catalog: { ...whole.parts.catalog, images: { ...images, list } } }, SCOPE);
     expect(await other.files()).toEqual([`store-b/${id}.3`]);
   });
+
+  test('a database that dies meanwhile costs nobody staged data', async () => {
+    const { catalog, uploads } = whole.parts;
+    const imageId = '33333333-3333-4333-8333-333333333333';
+    const image = await catalog.images.insert({ id: imageId, diskFormat: 'raw', containerFormat: 'bare' });
+    const { revision: epoch } = await catalog.images.save(image, { status: 'uploading', size: 1 });
+    await uploads.keep({ imageId, epoch }, { bytes: Readable.from([new Uint8Array(1)]) });
+    let isDead = false;
+    const get: typeof catalog.images.get = (id) =>
+      isDead ? Promise.reject(new Error('Connection terminated unexpectedly')) : catalog.images.get(id);
+    const keepOnly: typeof uploads.keepOnly = (choose) =>
+      uploads.keepOnly((ids) => {
+        isDead = true;
+        return choose(ids);
+      });
+    const dying = {
+      ...whole.parts,
+      uploads: { ...uploads, keepOnly },
+      catalog: { ...catalog, images: { ...catalog.images, get } },
+    };
+    await expect(recoverImages(dying, SCOPE)).rejects.toThrow('Connection terminated');
+    expect(await uploads.sizeOf(imageId)).toBe(1);
+  });
 });
 
 describe('who was frozen until others gave its upload up', () => {
@@ -171,29 +194,6 @@ describe('who was frozen until others gave its upload up', () => {
     const [directory, ...staged] = (await other.files()).filter((path) => path.includes(id));
     expect(staged).toEqual([`${directory}/data`]);
     expect((await readFile(join(other.dir, String(staged[0])))).equals(SECOND)).toBe(true);
-  });
-
-  test('a database that dies meanwhile costs nobody staged data', async () => {
-    const { catalog, uploads } = whole.parts;
-    const imageId = '33333333-3333-4333-8333-333333333333';
-    const image = await catalog.images.insert({ id: imageId, diskFormat: 'raw', containerFormat: 'bare' });
-    const { revision: epoch } = await catalog.images.save(image, { status: 'uploading', size: 1 });
-    await uploads.keep({ imageId, epoch }, { bytes: Readable.from([new Uint8Array(1)]) });
-    let isDead = false;
-    const get: typeof catalog.images.get = (id) =>
-      isDead ? Promise.reject(new Error('Connection terminated unexpectedly')) : catalog.images.get(id);
-    const keepOnly: typeof uploads.keepOnly = (choose) =>
-      uploads.keepOnly((ids) => {
-        isDead = true;
-        return choose(ids);
-      });
-    const dying = {
-      ...whole.parts,
-      uploads: { ...uploads, keepOnly },
-      catalog: { ...catalog, images: { ...catalog.images, get } },
-    };
-    await expect(recoverImages(dying, SCOPE)).rejects.toThrow('Connection terminated');
-    expect(await uploads.sizeOf(imageId)).toBe(1);
   });
 });
 
