@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readdir, readFile, readlink, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { nodeImageTools } from '../src/import/node-image-tools.ts';
 import { isolatedImageTools } from '../src/import/readers/isolated-tools.ts';
@@ -9,6 +9,7 @@ import type { BlobRange, ImageStore } from '../src/store/store.ts';
 import { StoreError } from '../src/store/store.ts';
 import type { ApiWorld } from './api-world.ts';
 import { makeApiWorld } from './api-world.ts';
+import { openPlans } from './open-plans.ts';
 import { qemuImg } from './world.ts';
 
 const MIB = 2 ** 20;
@@ -102,12 +103,6 @@ async function download(query: string, range?: string): Promise<{ readonly statu
   return { status: response.status, body: Buffer.from(await response.arrayBuffer()) };
 }
 
-/** Plans of downloads that the service has open. */
-async function plans(): Promise<number> {
-  const links = (await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => ''));
-  return (await Promise.all(links)).filter((link) => link.endsWith('.tables (deleted)')).length;
-}
-
 describe('what is read before the first byte', () => {
   test('of a raw disk is no more than what tells where its bytes lie', async () => {
     const first = await download('format=raw', '0-511');
@@ -171,10 +166,10 @@ describe('room for what is found out about a target', () => {
 
   test('is given back by what was found out before', async () => {
     await download('format=vmdk', '0-0');
-    const before = await plans();
+    const before = await openPlans(`${world.dir}/work`);
     let refusals = 1;
     refuse = () => refusals-- > 0;
     expect((await download('format=vdi', '0-0')).status).toBe(206);
-    expect(await plans()).toBe(before);
+    expect(await openPlans(`${world.dir}/work`)).toBe(before);
   });
 });
