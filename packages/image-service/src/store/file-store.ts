@@ -1,4 +1,4 @@
-import { constants, createReadStream } from 'node:fs';
+import { constants } from 'node:fs';
 import { access, open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -7,6 +7,7 @@ import type { StoreDirectory } from './file-directories.ts';
 import { blobNamesIn, blobPath, byPreference, findBlob, freeBytesOf, possiblePaths } from './file-directories.ts';
 import type { CopyFile, RoomLedger } from './file-incoming.ts';
 import { bringIn } from './file-incoming.ts';
+import { filePieces } from './file-pieces.ts';
 import type { BlobContent, BlobRange, ImageStore, KeptLeftovers, TransferOptions } from './store.ts';
 import { StoreError } from './store.ts';
 
@@ -27,8 +28,6 @@ export interface FileStoreOptions {
   /** Where space in a directory is promised; absent: only what is free now counts. */
   readonly room?: (directory: string) => RoomLedger;
 }
-
-const READ_SIZE = 1024 * 1024;
 
 /**
  * A store in directories. A blob is the file `<image id>.<epoch>`; it bears that name only when it is whole and on
@@ -177,13 +176,8 @@ async function* readBlob(
     const start = range?.offset ?? 0;
     const end = range === undefined ? size : Math.min(size, start + range.length);
     if (start >= end) return await file.close();
-    const options = { fd: file, start, end: end - 1, highWaterMark: READ_SIZE };
-    const stream: AsyncIterable<Uint8Array> = createReadStream(
-      path,
-      signal === undefined ? options : { ...options, signal },
-    );
     let expected = end - start;
-    for await (const chunk of stream) {
+    for await (const chunk of filePieces(file, { offset: start, length: end - start, signal })) {
       expected -= chunk.length;
       yield chunk;
     }
