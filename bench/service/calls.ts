@@ -5,7 +5,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:http';
-import { pipeline } from 'node:stream/promises';
+import { finished, pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /**
@@ -108,7 +108,8 @@ export async function download(service: string, id: string, digest?: 'sha512'): 
   const answer = await begin(`${service}/v2/images/${id}/file`, {});
   if (answer.statusCode !== 200) throw new Error(`the download was answered with ${answer.statusCode}`);
   const hash = digest === undefined ? undefined : createHash(digest);
-  for await (const chunk of answer) hash?.update(chunk as Buffer);
+  answer.on('data', (chunk: Buffer) => hash?.update(chunk));
+  await finished(answer);
   return hash?.digest('hex') ?? '';
 }
 
