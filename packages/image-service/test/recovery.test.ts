@@ -187,6 +187,43 @@ describe('who was frozen until others gave its upload up', () => {
     expect(stored).toEqual(locations.map(({ store, location }) => `store-${store}/${location}`));
   });
 
+  test('goes on when nobody did', async () => {
+    const { parts } = whole;
+    const id = '55555555-5555-4555-8555-555555555555';
+    await parts.catalog.images.insert({ id, diskFormat: 'raw', containerFormat: 'bare' });
+    let clock = Date.now() - 200_000;
+    const process = incomingHolds({
+      holds: parts.catalog.incomingHolds,
+      node: 'there',
+      now: () => clock,
+      log: () => {},
+    });
+    async function* bytes(): AsyncGenerator<Uint8Array> {
+      yield FIRST;
+      clock = Date.now();
+    }
+    await process.during(id, (stillHeld) =>
+      uploadData(parts, { imageId: id, bytes: bytes(), limits: LIMITS, stillHeld }),
+    );
+    expect(await parts.catalog.images.get(id)).toMatchObject({ status: 'active', size: FIRST.length });
+  });
+
+  test('goes on when it thawed in the moment when others looked', async () => {
+    const { parts } = whole;
+    const id = '66666666-6666-4666-8666-666666666666';
+    const { incomingHolds: holds, images } = parts.catalog;
+    await images.insert({ id, diskFormat: 'raw', containerFormat: 'bare' });
+    await images.save(await images.get(id), { status: 'saving' });
+    await holds.keep({ id: 'thawing', imageId: id, node: 'there', expiresAt: Date.now() - 1 });
+    const renew = once(async () => {
+      await holds.renew('thawing', Date.now() + 60_000);
+    });
+    const catalog = { ...parts.catalog, incomingHolds: { ...holds, list: () => holds.list().finally(renew) } };
+    await recoverImages({ ...parts, catalog }, { ...LATER, now: Date.now });
+    expect((await images.get(id)).status).toBe('saving');
+    await holds.release('thawing');
+  });
+
   test('stages nothing any more', async () => {
     const id = '33333333-3333-4333-8333-333333333333';
     expect(await sendTwice(id, 'sending', stageData)).toMatchObject({ code: 'conflict' });

@@ -114,8 +114,10 @@ export interface IncomingHold {
 export interface IncomingHoldRepo {
   /** Begins or changes a hold. */
   keep(hold: IncomingHold): Promise<void>;
-  /** Gives one that is there and has not expired `now` more time; false when there is none. */
-  renew(id: string, times: { readonly now: number; readonly expiresAt: number }): Promise<boolean>;
+  /** Gives one that is there more time, expired or not; false when there is none. */
+  renew(id: string, expiresAt: number): Promise<boolean>;
+  /** Ends for good those of the image that have expired by then. */
+  giveUp(imageId: string, now: number): Promise<void>;
   /** Missing means done. */
   release(id: string): Promise<void>;
   list(): Promise<readonly IncomingHold[]>;

@@ -3,8 +3,8 @@ import type { IncomingHold, IncomingHoldRepo } from '../catalog/repositories.ts'
 import { ImportError } from './errors.ts';
 
 /**
- * Throws `conflict` when this process has not said for so long that it is at work that others may have given its upload up:
- * nothing that it had to write is to be written any more.
+ * Throws `conflict` when this process has not said for so long that it is at work that others gave its upload up: nothing
+ * that it had to write is to be written any more.
  */
 export type StillHeld = () => Promise<void>;
 
@@ -45,7 +45,7 @@ export interface IncomingHoldParts {
   readonly log: (message: string) => void;
 }
 
-/** A hold that nobody renews ends by itself, and for good: its process is gone, or was frozen. */
+/** After so long without a renewal others may give the upload up: its process is gone, or frozen. */
 const HOLD_MS = 90_000;
 const RENEWAL_MS = 20_000;
 
@@ -55,7 +55,7 @@ export function incomingHolds({ holds, node, now, log }: IncomingHoldParts): Inc
     async during(imageId, work, afterwards) {
       const id = randomUUID();
       const stillHeld: StillHeld = async () => {
-        if (await holds.renew(id, { now: now(), expiresAt: now() + HOLD_MS })) return;
+        if (await holds.renew(id, now() + HOLD_MS)) return;
         throw new ImportError('conflict', 'The upload was given up: its process did not move for too long');
       };
       await holds.keep({ id, imageId, node, expiresAt: now() + HOLD_MS });

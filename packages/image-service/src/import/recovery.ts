@@ -80,17 +80,17 @@ async function isUnchanged({ catalog }: DataParts, { id, revision }: ImageRecord
 }
 
 /**
- * Whoever sent to the image can write nothing to it any more, also when only frozen. False when the image got on since it was
- * read: whoever sent to it then was alive.
+ * Whoever sent to the image can write nothing to it any more, also when only frozen. False when somebody was alive after all:
+ * sends again, or has brought the image on since it was read.
  */
-async function isGivenUp({ catalog }: DataParts, { now }: RecoveryScope, image: ImageRecord): Promise<boolean> {
-  for (const hold of await catalog.incomingHolds.list()) {
-    const isOver = hold.expiresAt !== null && !isComing(hold, now());
-    if (isOver && hold.imageId === image.id) await catalog.incomingHolds.release(hold.id);
-  }
+async function isGivenUp(parts: DataParts, scope: RecoveryScope, image: ImageRecord): Promise<boolean> {
+  const { incomingHolds, images } = parts.catalog;
+  await incomingHolds.giveUp(image.id, scope.now());
+  // Somebody who was frozen may have gone on since.
+  if ((await heldElsewhere(parts, scope)).coming.has(image.id)) return false;
   try {
     // Who looked at its hold before saves a record that is no longer the current one.
-    await catalog.images.save(image, {});
+    await images.save(image, {});
     return true;
   } catch (error) {
     if (error instanceof CatalogError && ['conflict', 'not_found'].includes(error.code)) return false;

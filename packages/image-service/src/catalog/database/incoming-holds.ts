@@ -12,14 +12,16 @@ export function incomingHoldTable(db: Kysely<CatalogTables>): IncomingHoldRepo {
         .onConflict((conflict) => conflict.column('id').doUpdateSet({ expires_at: expiresAt }))
         .execute();
     },
-    async renew(id, { now, expiresAt }) {
+    async renew(id, expiresAt) {
       const { numUpdatedRows } = await db
         .updateTable('incoming_holds')
         .set({ expires_at: expiresAt })
         .where('id', '=', id)
-        .where('expires_at', '>', now)
         .executeTakeFirstOrThrow();
       return numUpdatedRows > 0n;
+    },
+    async giveUp(imageId, now) {
+      await db.deleteFrom('incoming_holds').where('image_id', '=', imageId).where('expires_at', '<=', now).execute();
     },
     async release(id) {
       await db.deleteFrom('incoming_holds').where('id', '=', id).execute();
