@@ -137,14 +137,22 @@ function describedOperation(route: ServedRoute): DescribedOperation {
   };
 }
 
-/** Errors that go without saying. */
-function impliedErrors({ method, url, open }: ServedRoute): readonly number[] {
-  return [
-    ...(open ? [] : [401]),
-    ...(['GET', 'HEAD'].includes(method) ? [] : [400, 413, 415]),
-    ...(url.includes(':') ? [414] : []),
-    431,
-  ];
+/** Errors that go without saying, and of which routes. */
+const IMPLIED_ERRORS: readonly (readonly [status: number, of: (route: ServedRoute) => boolean])[] = [
+  [400, ({ method }) => takesBody(method)],
+  [401, ({ open }) => !open],
+  [413, ({ method }) => takesBody(method)],
+  [414, ({ url }) => url.includes(':')],
+  [415, ({ method }) => takesBody(method)],
+  [431, () => true],
+];
+
+function takesBody(method: string): boolean {
+  return !['GET', 'HEAD'].includes(method);
+}
+
+function impliedErrors(route: ServedRoute): readonly number[] {
+  return IMPLIED_ERRORS.filter(([, of]) => of(route)).map(([status]) => status);
 }
 
 const PATH_PARTS: Readonly<Record<string, string>> = {
@@ -201,12 +209,7 @@ const REQUEST_ID_HEADER = {
 /** Every error that any operation names. */
 function errorResponses(): Readonly<Record<string, DescribedResponse>> {
   const statuses = new Set([
-    400,
-    401,
-    413,
-    414,
-    415,
-    431,
+    ...IMPLIED_ERRORS.map(([status]) => status),
     ...Object.values(OPERATIONS).flatMap(({ errors = [] }) => errors),
   ]);
   const content = { ...contentOf(['application/json'], ref('error')), 'text/html': {} };
