@@ -7,7 +7,7 @@
 #   sudo deploy/systemd/try.sh
 #
 # Takes five minutes and 2 GB below TMPDIR, and removes all of it. Needs Node 26 and npm on PATH.
-# MIRROR: of Debian's packages.
+# MIRROR: of Debian's packages; debootstrap's own where it is not set.
 set -euo pipefail
 
 SOURCE=$(cd "$(dirname "$0")/../.." && pwd)
@@ -32,7 +32,7 @@ block() {
 
 say "a fresh Debian"
 debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,ca-certificates,curl,libatomic1,procps \
-  bookworm "$TREE" "${MIRROR:-http://deb.debian.org/debian}" > "$WORK/debootstrap.log" || { tail "$WORK/debootstrap.log"; exit 1; }
+  bookworm "$TREE" ${MIRROR:+"$MIRROR"} > "$WORK/debootstrap.log" || { tail "$WORK/debootstrap.log"; exit 1; }
 cp "$(node -p process.execPath)" "$TREE/usr/local/bin/node"
 mkdir -p "$TREE/usr/local/lib/node_modules"
 cp -r "$(dirname "$(readlink -f "$(command -v npm)")")/.." "$TREE/usr/local/lib/node_modules/npm"
