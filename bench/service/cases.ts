@@ -6,7 +6,17 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { runCommand } from '../../fixtures/command.ts';
 import { spreadOf } from '../statistics.ts';
-import { anyImage, createImage, deleteImage, download, get, importStaged, sendFile, showImage } from './calls.ts';
+import {
+  anyImage,
+  createImage,
+  deleteImage,
+  download,
+  downloadedSha512,
+  get,
+  importStaged,
+  sendFile,
+  showImage,
+} from './calls.ts';
 import type { RunningService } from './contender.ts';
 
 /** Figures of one run of one case of one service. */
@@ -125,7 +135,7 @@ function downloadCase({ uploadFile, uploadSha512 }: Material): ServiceCase {
     async run(service) {
       const id = await createImage(service.url, 'download', 'raw');
       await sendFile(service.url, id, { to: 'file', file: uploadFile });
-      if ((await download(service.url, id, 'sha512')) !== uploadSha512) {
+      if ((await downloadedSha512(service.url, id)) !== uploadSha512) {
         throw new Error(`${service.program.name}: a wrong download`);
       }
       const measured = await measure(service, () => download(service.url, id));

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile, readFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
 import { runCommand } from '../../fixtures/command.ts';
 import { requireDiskFixture } from '../../fixtures/disk-fixture.ts';
 import { requireQemuImg } from '../../fixtures/peers.ts';
@@ -17,8 +18,9 @@ import { reportText, withServiceFigures } from './report.ts';
 
 const GIB = 2 ** 30;
 const IMAGES = 1000;
-/** `--rounds N`: how often each case is measured. */
-const ROUNDS = roundsOf(process.argv.slice(2));
+const USAGE = 'npm run bench:service -- [--rounds N] [--only CASE,...]';
+/** `--rounds N`: how often each case is measured. `--only CASE,...`: these alone, and nothing is kept of them. */
+const { rounds: ROUNDS, only: ONLY } = settings();
 const RESULTS = join(import.meta.dirname, '..', 'results', 'service');
 const PAGE = join(import.meta.dirname, '..', '..', 'docs', 'performance.md');
 
@@ -43,7 +45,8 @@ async function main(): Promise<void> {
       starts,
       cases,
     };
-    await keep(result);
+    if (ONLY.length === 0) await keep(result);
+    console.log(reportText(result));
   } finally {
     await rm(work, { recursive: true, force: true });
   }
@@ -85,7 +88,7 @@ async function measureCases(programs: readonly Program[], material: Material): P
     say(`registering ${IMAGES} images in each`);
     for (const service of services) await fillCatalogue(service, IMAGES);
     const results = [];
-    for (const each of serviceCases(material)) results.push(await measureCase(each, services));
+    for (const each of chosenCases(material)) results.push(await measureCase(each, services));
     return results;
   } finally {
     for (const service of services) await service.stop();
@@ -125,14 +128,21 @@ async function keep(result: ServiceResult): Promise<void> {
     PAGE,
     withServiceFigures(page, `[The run](../bench/results/service/${name}.json).\n\n${reportText(result)}`),
   );
-  console.log(reportText(result));
 }
 
-function roundsOf([option, value]: readonly string[]): number {
-  if (option === undefined) return 3;
-  const rounds = Number(value);
-  if (option === '--rounds' && Number.isSafeInteger(rounds) && rounds > 0) return rounds;
-  throw new Error('npm run bench:service -- [--rounds N]');
+/** Throws an Error where there is no such case. */
+function chosenCases(material: Material): readonly ServiceCase[] {
+  const all = serviceCases(material);
+  const unknown = ONLY.filter((name) => !all.some((each) => each.name === name));
+  if (unknown.length > 0) throw new Error(`no case ${unknown.join(', ')}: ${all.map(({ name }) => name).join(', ')}`);
+  return all.filter(({ name }) => ONLY.length === 0 || ONLY.includes(name));
+}
+
+function settings(): { readonly rounds: number; readonly only: readonly string[] } {
+  const { values } = parseArgs({ options: { rounds: { type: 'string', default: '3' }, only: { type: 'string' } } });
+  const rounds = Number(values.rounds);
+  if (!Number.isSafeInteger(rounds) || rounds < 1) throw new Error(USAGE);
+  return { rounds, only: values.only?.split(',') ?? [] };
 }
 
 function say(text: string): void {
