@@ -1,5 +1,5 @@
 /** Bytes of a piece but the last. Larger writes are answered by the kernel with larger pages, which cost more in virtual machines (docs/performance.md). */
-const PIECE_SIZE = 256 * 1024;
+const PIECE_SIZE = 512 * 1024;
 
 /**
  * The same bytes in larger pieces: whatever handles them costs nearly as much for a small piece as for a large one. A

@@ -2,7 +2,7 @@
 export type HashName = 'md5' | 'sha512';
 
 /** Bytes of one slot: what is handed to the threads at once. */
-export const SLOT_SIZE: number = 512 * 1024;
+export const SLOT_SIZE: number = 1024 * 1024;
 /** Slots of one stream; all the memory that a stream holds back. */
 export const SLOT_COUNT = 4;
 
