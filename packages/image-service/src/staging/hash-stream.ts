@@ -12,6 +12,27 @@ export interface HashStream<Names extends HashName> {
   drop(): void;
 }
 
+/** Memory for streams: that of one that ended serves the next, for its threads would not free it soon. */
+export interface SlotMemory {
+  take(): SharedArrayBuffer;
+  /** Nobody reads it any more. */
+  giveBack(memory: SharedArrayBuffer): void;
+}
+
+/** Streams of which the memory is kept for others when they have ended. */
+const MOST_SPARE = 16;
+
+/** Memory for as many streams as there are. */
+export function slotMemory(): SlotMemory {
+  const spare: SharedArrayBuffer[] = [];
+  return {
+    take: () => spare.pop() ?? new SharedArrayBuffer(SLOT_SIZE * SLOT_COUNT),
+    giveBack(memory) {
+      if (spare.length < MOST_SPARE) spare.push(memory);
+    },
+  };
+}
+
 /**
  * A stream whose bytes lie in a few slots of shared memory: they are copied once, whatever the number of digests, and
  * a slot is filled again only when every thread has read it. That bounds the memory, and slows the sender down to the
@@ -20,8 +41,9 @@ export interface HashStream<Names extends HashName> {
 export function hashStream<Names extends HashName>(
   names: readonly Names[],
   threads: readonly HashThread[],
+  lender: SlotMemory,
 ): HashStream<Names> {
-  const memory = new SharedArrayBuffer(SLOT_SIZE * SLOT_COUNT);
+  const memory = lender.take();
   const slots = new Uint8Array(memory);
   /** How many threads have yet to read each slot. */
   const readers: number[] = Array.from({ length: SLOT_COUNT }, () => 0);
@@ -72,8 +94,9 @@ export function hashStream<Names extends HashName>(
     async end() {
       if (filled > 0) hand();
       for (const { digest } of digests) digest.finish();
-      const entries = digests.map(async ({ name, digest }) => [name, await digest.hex] as const);
-      return Object.fromEntries(await Promise.all(entries)) as { readonly [Name in Names]: string };
+      const entries = await Promise.all(digests.map(async ({ name, digest }) => [name, await digest.hex] as const));
+      lender.giveBack(memory);
+      return Object.fromEntries(entries) as { readonly [Name in Names]: string };
     },
     drop() {
       for (const { digest } of digests) digest.drop(new Error('The digest is no longer wanted'));

@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import { stagingFault } from './errors.ts';
 import type { HashName } from './hash-messages.ts';
 import type { HashStream } from './hash-stream.ts';
-import { hashStream } from './hash-stream.ts';
+import { hashStream, slotMemory } from './hash-stream.ts';
 import type { HashThread } from './hash-thread.ts';
 import { startHashThread } from './hash-thread.ts';
 
@@ -39,6 +39,7 @@ const THREAD_BOUNDS = { least: 2, most: 8 };
 export function hashThreads(): HashThreads {
   const most = Math.min(THREAD_BOUNDS.most, Math.max(THREAD_BOUNDS.least, availableParallelism()));
   const threads: HashThread[] = [];
+  const memory = slotMemory();
   /** `count` different threads, those with the least to do. */
   const choose = (count: number): readonly HashThread[] => {
     for (const [index, thread] of threads.entries()) if (thread.dead) threads[index] = startHashThread();
@@ -62,7 +63,7 @@ export function hashThreads(): HashThreads {
         throw stagingFault('The bytes cannot be read for their digests', error);
       }
     },
-    stream: (names) => hashStream(names, choose(names.length)),
+    stream: (names) => hashStream(names, choose(names.length), memory),
     close: async () => void (await Promise.all(threads.splice(0).map((thread) => thread.close()))),
   };
 }

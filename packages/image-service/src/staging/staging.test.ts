@@ -236,6 +236,15 @@ describe('digests', () => {
     });
   });
 
+  test('of streams one after the other are those of each', async () => {
+    for (const length of [5 * 2 ** 20, 0, 3, 2 ** 20 + 1]) {
+      const bytes = randomBytes(length);
+      const hashed = hashedBytes(Readable.from([bytes]), ['md5', 'sha512'], hashing);
+      for await (const piece of hashed.bytes) expect(piece.length).toBe(length);
+      expect((await hashed.result()).digests.md5).toBe(createHash('md5').update(bytes).digest('hex'));
+    }
+  });
+
   test('of twenty streams and files at once are those of each', async () => {
     const files = await Promise.all(
       Array.from({ length: 20 }, async (_, index) => {
