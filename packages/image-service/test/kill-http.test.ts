@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 import { sqliteEngine } from './torture/engines.ts';
 import { makeInstallation } from './torture/installation.ts';
 import { startService } from './torture/server-process.ts';
+import { directoryStaging } from './torture/staging.ts';
 import { torture } from './torture/torture.ts';
 import { memoryDirectory } from './world.ts';
 
@@ -14,7 +15,13 @@ test('killed 12 times while clients use it: what was promised holds, nothing is 
   console.log(`seed ${seed}`);
   const log: string[] = [];
   const size = { rounds: 12, clients: 3, longestLife: 0.5 };
-  const report = await torture({ seed, ...size, engine: sqliteEngine, log: (line) => log.push(line) });
+  const report = await torture({
+    seed,
+    ...size,
+    engine: sqliteEngine,
+    staging: directoryStaging(),
+    log: (line) => log.push(line),
+  });
   expect(report.violations, log.slice(-3).join('\n')).toEqual([]);
   expect(report.states['images active']).toBeGreaterThan(0);
 }, 300_000);
@@ -25,7 +32,7 @@ test.each([
 ])('an image whose data came (to /$path) when the service was killed says so', async ({ path, during }) => {
   const dir = await mkdtemp(join(await memoryDirectory(), 'diskmorph-cut-'));
   const state = await sqliteEngine.prepare(dir);
-  const installation = await makeInstallation(dir, { samplePort: 80, state });
+  const installation = await makeInstallation(dir, { samplePort: 80, state, staging: directoryStaging() });
   const first = startService({ configFile: installation.configFile, role: ['serve', '--port', '0'] });
   const url = await first.ready;
   const id = await createdImage(url);

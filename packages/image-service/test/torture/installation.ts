@@ -1,5 +1,6 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Staging } from './staging.ts';
 
 /** The stores of an installation. */
 export const STORES: readonly string[] = ['a', 'b'];
@@ -15,7 +16,7 @@ export interface Installation {
   /** The files in a store, by name. */
   stored(store: string): Promise<readonly string[]>;
   storedPath(store: string, name: string): string;
-  /** Everything below the work directory and the staging store, by path from there. */
+  /** Everything below the work directory and in the staging store: `work/...`, `staging/...`. */
   unfinished(): Promise<readonly string[]>;
 }
 
@@ -26,6 +27,7 @@ export type StateOptions = Readonly<Record<string, Readonly<Record<string, strin
 export interface InstallationParts {
   readonly samplePort: number;
   readonly state: StateOptions;
+  readonly staging: Staging;
   readonly uploads?: 'are converted';
   /** The store that wants another format than the rest. */
   readonly otherStore?: string;
@@ -33,18 +35,23 @@ export interface InstallationParts {
 
 /** Makes an installation in `dir`. */
 export async function makeInstallation(dir: string, parts: InstallationParts): Promise<Installation> {
-  const places = ['work', 'staging', 'state', ...STORES.map((store) => `store-${store}`)];
+  const places = ['work', 'state', ...STORES.map((store) => `store-${store}`)];
   for (const place of places) await mkdir(join(dir, place), { recursive: true });
   const configFile = join(dir, 'diskmorph.conf');
-  await writeFile(configFile, configuration(dir, parts));
-  const below = async (place: string): Promise<readonly string[]> =>
-    (await readdir(join(dir, place), { recursive: true })).map((name) => `${place}/${name}`);
+  const { staging } = parts;
+  await writeFile(
+    configFile,
+    configuration(dir, { ...parts, state: { ...parts.state, ...(await staging.prepare(dir)) } }),
+  );
   return {
     dir,
     configFile,
     stored: (store) => readdir(join(dir, `store-${store}`)),
     storedPath: (store, name) => join(dir, `store-${store}`, name),
-    unfinished: async () => [...(await below('work')), ...(await below('staging'))],
+    unfinished: async () => [
+      ...(await readdir(join(dir, 'work'), { recursive: true })).map((name) => `work/${name}`),
+      ...(await staging.contents()).map((name) => `staging/${name}`),
+    ],
   };
 }
 
@@ -53,13 +60,15 @@ function storeOptions(dir: string, store: string, otherStore: string | undefined
   return store === otherStore ? { ...directory, output_format: OTHER_FORMAT } : directory;
 }
 
-function configuration(dir: string, { samplePort, state, uploads, otherStore }: InstallationParts): string {
+function configuration(
+  dir: string,
+  { samplePort, state, uploads, otherStore }: Omit<InstallationParts, 'staging'>,
+): string {
   const sections: StateOptions = {
     DEFAULT: { enabled_backends: STORES.map((store) => `${store}:file`).join(', ') },
     glance_store: { default_backend: 'a' },
     ...Object.fromEntries(STORES.map((store) => [store, storeOptions(dir, store, otherStore)])),
     os_glance_tasks_store: { filesystem_store_datadir: `${dir}/work` },
-    os_glance_staging_store: { filesystem_store_datadir: `${dir}/staging` },
     image_import_opts: { image_import_plugins: '[image_conversion]' },
     image_conversion: { output_format: IMPORTED_AS, convert_uploads: String(uploads === 'are converted') },
     // A task that is killed ten times is given up: few at a time come further between two kills.

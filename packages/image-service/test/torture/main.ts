@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { checkOutProgram } from './earlier-program.ts';
 import type { Engine } from './engines.ts';
 import { postgresEngine, sqliteEngine } from './engines.ts';
+import { bucketStaging, directoryStaging } from './staging.ts';
 import { torture } from './torture.ts';
 
 const { values } = parseArgs({
@@ -13,6 +14,7 @@ const { values } = parseArgs({
     clients: { type: 'string', default: '4' },
     /** Between a start and the kill that follows, in times of a start. */
     'longest-life': { type: 'string', default: '1' },
+    staging: { type: 'string', default: 'directory' },
     /** A git revision: the service is upgraded from its program to this one meanwhile. */
     'upgrade-from': { type: 'string' },
     /** PostgreSQL stays. */
@@ -25,11 +27,13 @@ const ENGINES: Readonly<Record<string, Engine>> = {
 };
 const engine = ENGINES[values.engine];
 if (engine === undefined) throw new Error(`--engine: ${Object.keys(ENGINES).join(' or ')}`);
+const staging = values.staging === 's3' ? bucketStaging() : directoryStaging();
+if (!['directory', 's3'].includes(values.staging)) throw new Error('--staging: directory or s3');
 const log = (line: string): void => void process.stdout.write(`${line}\n`);
 const revision = values['upgrade-from'];
 const earlier = revision === undefined ? undefined : await checkOutProgram(revision);
 const upgrade = revision === undefined ? '' : `, upgraded from ${revision}`;
-log(`seed ${values.seed}, engine ${values.engine}${upgrade}`);
+log(`seed ${values.seed}, engine ${values.engine}, staging ${values.staging}${upgrade}`);
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 try {
   const report = await torture({
@@ -37,6 +41,7 @@ try {
     rounds: Number(values.rounds),
     clients: Number(values.clients),
     engine,
+    staging,
     longestLife: Number(values['longest-life']),
     ...(earlier === undefined ? {} : { earlier: earlier.program }),
     log,

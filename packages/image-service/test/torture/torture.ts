@@ -16,6 +16,7 @@ import { count, newRecord } from './record.ts';
 import type { SampleShelf } from './samples.ts';
 import { openShelf } from './samples.ts';
 import { PROGRAM } from './server-process.ts';
+import type { Staging } from './staging.ts';
 
 /** How to torture a service. */
 export interface Torture {
@@ -25,6 +26,7 @@ export interface Torture {
   readonly rounds: number;
   readonly clients: number;
   readonly engine: Engine;
+  readonly staging: Staging;
   /** The program of an earlier version: the service is upgraded from it while it is killed. */
   readonly earlier?: string;
   /** The longest time between a start and the kill that follows, in times of a start: on a busy machine all takes longer. */
@@ -52,7 +54,7 @@ const REST_MS = 240_000;
  * removed when nothing is wrong; else it stays, and the log says where.
  */
 export async function torture(order: Torture): Promise<TortureReport> {
-  const { seed, rounds, engine, earlier, log } = order;
+  const { seed, rounds, engine, staging, earlier, log } = order;
   const chance = chanceOf(seed);
   const dir = await mkdtemp(join(await memoryDirectory(), 'diskmorph-torture-'));
   const shelf = await openShelf(dir, chance);
@@ -60,7 +62,7 @@ export async function torture(order: Torture): Promise<TortureReport> {
   const state = await engine.prepare(dir);
   const uploads = chance.percent(50) ? ({ uploads: 'are converted' } as const) : {};
   const other = chance.percent(50) ? { otherStore: 'b' } : {};
-  const installation = await makeInstallation(dir, { samplePort: shelf.port, state, ...uploads, ...other });
+  const installation = await makeInstallation(dir, { samplePort: shelf.port, state, staging, ...uploads, ...other });
   const happened = newRecord();
   let done = 0;
   // The upgrade goes on with the kills: all are of the earlier version at first, none is at the end.
@@ -76,6 +78,7 @@ export async function torture(order: Torture): Promise<TortureReport> {
   const { violations, states } = await lastLife(play, installation);
   shelf.close();
   await engine.remove();
+  await staging.remove();
   if (violations.length === 0) await rm(dir, { recursive: true, force: true });
   else log(`what is left lies in ${dir}, what each process said in ${logs.dir}\n${await logs.about(violations)}`);
   return { kills: rounds, counts: Object.fromEntries(happened.counts), states, violations: [...new Set(violations)] };
