@@ -7,6 +7,7 @@ import type { StagedData } from './import/staged/staged-data.ts';
 import { stagedFiles } from './import/staged/staged-files.ts';
 import { stagedObjects } from './import/staged/staged-objects.ts';
 import type { WholeService } from './main.ts';
+import type { Observer } from './observed.ts';
 import { openStaging } from './staging/staging.ts';
 import { openS3Store } from './stores.ts';
 
@@ -16,18 +17,20 @@ const RECOVERY_INTERVAL_MS = 60_000;
 /** What staged data is kept with. */
 type StagedSurroundings = Omit<Parameters<typeof openStaging>[0], 'workDir' | 'purpose'> & {
   readonly log: (message: string) => void;
+  readonly observed: Observer['store'];
 };
 
 /** Opens the place of staged data that is configured: a bucket, a directory, or else the work directory. */
 export async function openStagedData(
   { stagingServer, stagingStoreDatadir, workDir }: Configuration,
-  { log, ...kept }: StagedSurroundings,
+  { log, observed, ...kept }: StagedSurroundings,
 ): Promise<StagedData> {
   const purpose = 'uploads';
   if (stagingServer === undefined) {
     return stagedFiles(openStaging({ ...kept, workDir: stagingStoreDatadir ?? workDir, purpose }));
   }
-  return stagedObjects(await openS3Store(stagingServer, { instanceId: kept.instanceId, purpose }), log);
+  const store = await openS3Store(stagingServer, { instanceId: kept.instanceId, purpose });
+  return stagedObjects(observed(store), log);
 }
 
 /** The holds on data that comes in through this process. */

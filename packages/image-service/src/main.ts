@@ -116,10 +116,9 @@ export async function openWholeService(options: OpenOptions): Promise<WholeServi
   if (wrong.length > 0) throw new ConfigurationError(wrong);
   const db = await openDatabase(configuration.database, log);
   try {
-    const raw = await makeParts(configuration, db, { tools, log });
     const { observer } = options;
-    const observed = observer === undefined ? raw : { ...raw, stores: observer.stores(raw.stores) };
-    const parts = options.intercept?.(observed) ?? observed;
+    const raw = await makeParts(configuration, db, { tools, log, observer });
+    const parts = options.intercept?.(raw) ?? raw;
     const closeDatabase = async (): Promise<void> => {
       await parts.endHelpers();
       await db.destroy();
@@ -134,7 +133,7 @@ export async function openWholeService(options: OpenOptions): Promise<WholeServi
 async function makeParts(
   configuration: Configuration,
   db: Kysely<Tables>,
-  { tools, log }: { readonly tools: IsolatedTools; readonly log: (message: string) => void },
+  { tools, log, observer }: Pick<Surroundings, 'log' | 'observer'> & { readonly tools: IsolatedTools },
 ): Promise<RawParts> {
   const limits = await openProjectLimits(configuration, log);
   const catalog = limitedCatalog(await openCatalog(db, Date.now), limits);
@@ -142,6 +141,7 @@ async function makeParts(
   const { freeSpaceMargin: marginBytes } = configuration;
   const claims = configuration.database.kind === 'sqlite' ? undefined : spaceClaims(randomUUID());
   const space = spaceBook({ marginBytes, ...(claims === undefined ? {} : { claims }) });
+  const observed: Observer['store'] = observer?.store ?? ((store) => store);
   const stores = await openStores(configuration.stores, { instanceId, marginBytes, space });
   const hashing = hashThreads();
   const kept = { instanceId, marginBytes, hashing, space };
@@ -150,10 +150,10 @@ async function makeParts(
     projectLimits: limits,
     journal: databaseJournal(db, Date.now),
     staging: openStaging({ ...kept, workDir: configuration.workDir, waitMs: configuration.safety.spaceWaitMs }),
-    uploads: await openStagedData(configuration, { ...kept, log }),
+    uploads: await openStagedData(configuration, { ...kept, log, observed }),
     download: webDownload(downloadRules(configuration)),
     remotes: await openRemoteImages(configuration),
-    stores,
+    stores: new Map(Array.from(stores, ([id, store]) => [id, observed(store)])),
     tools,
     acquireLock: () => acquireEngineLock(lockPath(configuration.database)),
     async endHelpers() {

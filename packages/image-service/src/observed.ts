@@ -17,27 +17,20 @@ export interface Watch {
 
 /** Sees what stores and flows do. */
 export interface Observer {
-  stores(stores: ReadonlyMap<string, ImageStore>): ReadonlyMap<string, ImageStore>;
+  /** The same store; each operation is timed, counted and has a span. */
+  store<S extends ImageStore>(store: S): S;
   flows(flows: ReadonlyMap<string, FlowFactory>, parts: Pick<ImportParts, 'catalog'>): ReadonlyMap<string, FlowFactory>;
 }
 
 /** Tells the watch of everything that stores and flows do. */
 export function observer(watch: Watch): Observer {
   return {
-    stores: (stores) => observedStores(stores, watch),
+    store: (store) => observedStore(store, watch.figures),
     flows: (flows, parts) => observedFlows(flows, parts, watch),
   };
 }
 
-/** The same stores; each operation is timed, counted and has a span. */
-function observedStores(
-  stores: ReadonlyMap<string, ImageStore>,
-  { figures }: Pick<Watch, 'figures'>,
-): ReadonlyMap<string, ImageStore> {
-  return new Map(Array.from(stores, ([id, store]) => [id, observedStore(store, figures)]));
-}
-
-function observedStore(store: ImageStore, figures: Figures): ImageStore {
+function observedStore<S extends ImageStore>(store: S, figures: Figures): S {
   const timed = async <T>(
     operation: StoreOperation['operation'],
     work: () => Promise<T>,

@@ -121,6 +121,18 @@ describe('one process', () => {
     expect((await world.files()).filter((file) => !file.startsWith('store-a/'))).toEqual([]);
   });
 
+  test('what is done in the bucket is counted as in any store', async () => {
+    const api = await serve();
+    const image = await api.newImage();
+    await api.call(`PUT /v2/images/${image}/stage`, SOURCE);
+    await api.imported(image);
+    const figures = await (await api.call('GET /metrics')).text();
+    for (const operation of ['put', 'read']) {
+      const line = `diskmorph_store_bytes_total{store="os_glance_staging_store",operation="${operation}"}`;
+      expect(figures).toContain(`${line} ${SOURCE.length}`);
+    }
+  });
+
   test('an upload that is converted goes the same way', async () => {
     const api = await serve({ 'image_conversion.convert_uploads': 'true', 'image_conversion.output_format': 'qcow2' });
     const image = await api.newImage();
