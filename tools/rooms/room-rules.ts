@@ -165,6 +165,7 @@ export const ROOMS: readonly Room[] = [
     mustNotSay: [],
   },
   { name: 'entry of the service', path: `${SERVICE}/index.ts`, mayImport: ['everything'], mustNotSay: [] },
+  { name: 'files', path: `${SERVICE}/files/`, mayImport: [], mustNotSay: ['image', 'flow', 'store', 'status'] },
   { name: 'flow', path: `${SERVICE}/flow/`, mayImport: [], mustNotSay: ['image', 'format', 'store'] },
   { name: 'net', path: `${SERVICE}/net/`, mayImport: [], mustNotSay: ['image', 'flow', 'store'] },
   {
@@ -176,11 +177,11 @@ export const ROOMS: readonly Room[] = [
   ...['staging', 'store'].map((name): Room => ({
     name,
     path: `${SERVICE}/${name}/`,
-    mayImport: ['net'],
+    mayImport: ['files', 'net'],
     mayImportTypesOf: ['disk-image'],
     mustNotSay: ['status', 'flow', 'format'],
   })),
-  { name: 'cache', path: `${SERVICE}/cache/`, mayImport: [], mustNotSay: ['status', 'flow', 'format', 'store'] },
+  { name: 'cache', path: `${SERVICE}/cache/`, mayImport: ['files'], mustNotSay: ['status', 'flow', 'format', 'store'] },
   {
     name: 'catalog database',
     path: `${SERVICE}/catalog/database/`,

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { syncDirectory } from '../files/written-file.ts';
 import type { CopyKey } from './cached-name.ts';
 
 /** A copy that is being made. What fails is logged once, and the rest of the bytes are not kept. */
@@ -82,13 +83,4 @@ export function beginFill({ directory, path, key, sizeBytes, log }: FillOptions)
       await rm(temporary, { force: true }).catch(() => {});
     },
   };
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
 }

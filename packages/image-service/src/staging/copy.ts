@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { copyFile, open, rm } from 'node:fs/promises';
+import { writeSparsely } from '../files/written-file.ts';
 import { StagingError, stagingFault } from './errors.ts';
 
 /** What to copy where. */
@@ -15,9 +16,8 @@ export interface FileCopy {
   readonly onBytes?: (done: number, total: number) => void;
 }
 
-/** Bytes that are read, looked at and written together; zeros of this length are left as holes. */
+/** Bytes that are read, looked at and written together. */
 const PIECE_SIZE = 256 * 1024;
-const ZEROS = Buffer.alloc(PIECE_SIZE);
 
 /**
  * Copies a regular file, flushed to the disk when it returns; shares the blocks where the file system can, keeps runs of
@@ -86,17 +86,9 @@ async function copyPieces(
     copy.signal?.throwIfAborted();
     const { bytesRead } = await source.read(piece, 0, Math.min(PIECE_SIZE, copy.sizeBytes - offset), offset);
     if (bytesRead === 0) throw new StagingError('source_changed', 'The source became shorter while it was read');
-    const isZero = piece.compare(ZEROS, 0, bytesRead, 0, bytesRead) === 0;
-    if (!isZero) await writeFully(target, piece.subarray(0, bytesRead), offset);
+    await writeSparsely(target, piece.subarray(0, bytesRead), offset);
     offset += bytesRead;
     copy.onBytes?.(offset, copy.sizeBytes);
   }
   await target.truncate(copy.sizeBytes);
-}
-
-async function writeFully(target: FileHandle, bytes: Buffer, offset: number): Promise<void> {
-  for (let done = 0; done < bytes.length;) {
-    const { bytesWritten } = await target.write(bytes, done, bytes.length - done, offset + done);
-    done += bytesWritten;
-  }
 }

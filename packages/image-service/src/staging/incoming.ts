@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { syncDirectory, writeBytes } from '../files/written-file.ts';
 import { StagingError, stagingFault } from './errors.ts';
 import type { Digests, HashName, HashThreads } from './hash.ts';
-import { syncDirectory, writeBytes } from './written-file.ts';
 
 /** What is expected of bytes that somebody sends. */
 export interface IncomingLimits {

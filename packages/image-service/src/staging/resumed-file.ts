@@ -1,9 +1,9 @@
 import type { FileHandle } from 'node:fs/promises';
 import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { syncDirectory, writeBytes } from '../files/written-file.ts';
 import { StagingError, stagingFault } from './errors.ts';
 import { gatheredBytes } from './gathered.ts';
-import { syncDirectory, writeBytes } from './written-file.ts';
 
 /** Bytes that can be read from any offset on, as often as need be. */
 export interface LastingSource {

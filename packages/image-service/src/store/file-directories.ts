@@ -1,5 +1,6 @@
-import { mkdir, open, readdir, stat, statfs } from 'node:fs/promises';
+import { mkdir, readdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { syncDirectory } from '../files/written-file.ts';
 import { parseBlobName } from './blob-name.ts';
 
 /** One directory of a store of files. */
@@ -61,16 +62,6 @@ export async function ensureParent(directory: string, path: string): Promise<voi
   if (dirname(path) === directory) return;
   const made = await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   if (made !== undefined) await syncDirectory(directory);
-}
-
-/** Makes a rename in the directory survive a power cut. */
-export async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 async function isFile(path: string): Promise<boolean> {

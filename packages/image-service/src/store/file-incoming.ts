@@ -1,8 +1,9 @@
 import { link, open, rename, rm, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { syncDirectory, writeSparsely } from '../files/written-file.ts';
 import { untilAborted } from './byte-stream.ts';
-import { ensureParent, freeBytesOf, syncDirectory } from './file-directories.ts';
+import { ensureParent, freeBytesOf } from './file-directories.ts';
 import type { BlobContent, BlobFile, BlobStream, TransferOptions } from './store.ts';
 import { StoreError } from './store.ts';
 
@@ -37,9 +38,6 @@ export interface Incoming {
 const STEP_BYTES = 256 * 1024 * 1024;
 /** After so many bytes a flush begins beside the writing. */
 const FLUSHED_BYTES = 64 * 1024 * 1024;
-/** Zeros of this length are left as holes. */
-const PIECE_SIZE = 64 * 1024;
-const ZEROS = Buffer.alloc(PIECE_SIZE);
 
 /**
  * Brings the bytes to `path`, whole and flushed; gives their number. Throws `full` when they have no room, before the
@@ -108,7 +106,7 @@ async function bringStream(incoming: Incoming, content: BlobStream): Promise<num
         await requireRoom(incoming, promised - done);
       }
       if (done + chunk.length > most) throw new StoreError('io', `More than the announced ${most} bytes arrived`);
-      await writeSparse(file, chunk, done);
+      await writeSparsely(file, chunk, done);
       flushing.wrote(chunk.length);
       done += chunk.length;
       onBytes?.(done, content.sizeBytes ?? done);
@@ -151,29 +149,6 @@ function flushAlongside(file: FileHandle): AlongsideFlush {
       if (failure !== undefined) throw failure;
     },
   };
-}
-
-async function writeSparse(file: FileHandle, chunk: Uint8Array, at: number): Promise<void> {
-  for (let begin = 0; begin < chunk.length;) {
-    const zero = isZeroPiece(chunk, begin);
-    let end = begin;
-    do end += PIECE_SIZE;
-    while (end < chunk.length && isZeroPiece(chunk, end) === zero);
-    if (!zero) await writeFully(file, chunk.subarray(begin, end), at + begin);
-    begin = end;
-  }
-}
-
-function isZeroPiece(chunk: Uint8Array, begin: number): boolean {
-  const piece = chunk.subarray(begin, begin + PIECE_SIZE);
-  return ZEROS.compare(piece, 0, piece.length, 0, piece.length) === 0;
-}
-
-async function writeFully(file: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
-  for (let done = 0; done < bytes.length;) {
-    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, offset + done);
-    done += bytesWritten;
-  }
 }
 
 async function commit({ temporary, directory, path }: Incoming, sizeBytes: number): Promise<void> {

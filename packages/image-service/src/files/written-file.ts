@@ -9,17 +9,22 @@ const ZEROS = Buffer.alloc(HOLE_SIZE);
 export async function writeBytes(file: FileHandle, bytes: AsyncIterable<Uint8Array>, from = 0): Promise<number> {
   let offset = from;
   for await (const piece of bytes) {
-    for (let begin = 0; begin < piece.length;) {
-      const zero = isHole(piece, begin);
-      let end = begin + HOLE_SIZE;
-      while (end < piece.length && isHole(piece, end) === zero) end += HOLE_SIZE;
-      if (!zero) await writePart(file, piece.subarray(begin, end), offset + begin);
-      begin = end;
-    }
+    await writeSparsely(file, piece, offset);
     offset += piece.length;
   }
   await file.truncate(offset);
   return offset;
+}
+
+/** Writes a piece where the file has nothing; its runs of zeros become holes, at the end too: there the file stays shorter. */
+export async function writeSparsely(file: FileHandle, piece: Uint8Array, offset: number): Promise<void> {
+  for (let begin = 0; begin < piece.length;) {
+    const zero = isHole(piece, begin);
+    let end = begin + HOLE_SIZE;
+    while (end < piece.length && isHole(piece, end) === zero) end += HOLE_SIZE;
+    if (!zero) await writePart(file, piece.subarray(begin, end), offset + begin);
+    begin = end;
+  }
 }
 
 function isHole(piece: Uint8Array, begin: number): boolean {
@@ -34,7 +39,7 @@ async function writePart(file: FileHandle, part: Uint8Array, offset: number): Pr
   }
 }
 
-/** Brings the names in a directory to the disk. */
+/** Makes the names in a directory survive a power cut. */
 export async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, 'r');
   try {
