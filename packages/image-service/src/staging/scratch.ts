@@ -31,8 +31,10 @@ export interface ScratchSpace {
   keepOnly(choose: (jobIds: readonly string[]) => Promise<readonly string[]>): Promise<readonly string[]>;
 }
 
-/** How often a directory is made anew when its parent, just emptied by another job, was removed in between. */
+/** How often is tried again what another job was in the way of: its parent was removed, being empty; it was written into. */
 const MAX_RACES = 10;
+/** Waited before a directory is removed again into which something came meanwhile; a little longer each time. */
+const RACE_MS = 5;
 
 /**
  * Scratch directories under `workDir`, apart from what others keep there: their parent bears the installation's id, and
@@ -74,7 +76,8 @@ export function scratchSpace(workDir: string, instanceId: string, purpose?: 'upl
 
 async function removeTree(path: string): Promise<void> {
   try {
-    await rm(path, { recursive: true, force: true });
+    // Whoever writes into it at that moment notices that it is gone.
+    await rm(path, { recursive: true, force: true, maxRetries: MAX_RACES, retryDelay: RACE_MS });
   } catch (error) {
     throw stagingFault('The scratch directory cannot be removed', error);
   }

@@ -126,6 +126,19 @@ describe('scratch directories', () => {
     await scratch.remove(JOB);
     expect(await readdir(kept)).toEqual(['x']);
   });
+
+  test('one is removed while somebody still writes into it', async () => {
+    const scratch = scratchSpace(dir, INSTANCE);
+    for (let round = 0; round < 300; round++) {
+      const path = await scratch.directory(JOB);
+      const write = async (name: string): Promise<void> => {
+        for (let file = 0; file < 10; file++) await writeFile(join(path, `${name}${file}`), 'x').catch(() => {});
+      };
+      const writing = [write('a'), write('b')];
+      await scratch.remove(JOB);
+      await Promise.all(writing);
+    }
+  });
 });
 
 describe('copying', () => {
