@@ -138,6 +138,7 @@ describe('scratch directories', () => {
       await scratch.remove(JOB);
       await Promise.all(writing);
     }
+    expect(await readdir(dir)).toEqual([]);
   });
 });
 
