@@ -12,24 +12,22 @@ export interface HashStream<Names extends HashName> {
   drop(): void;
 }
 
-/** Memory for streams: that of one that ended serves the next, for its threads would not free it soon. */
+/**
+ * Memory for streams. Threads that were shown some hold on to it until they collect garbage, which they hardly ever do: that of
+ * a stream that ended serves the next, so that it is never more than for as many streams as there were at the same time.
+ */
 export interface SlotMemory {
   take(): SharedArrayBuffer;
-  /** Nobody reads it any more. */
+  /** Nobody cares any more for what is read from it. */
   giveBack(memory: SharedArrayBuffer): void;
 }
 
-/** Streams of which the memory is kept for others when they have ended. */
-const MOST_SPARE = 16;
-
-/** Memory for as many streams as there are. */
+/** Memory of which there is none at first. */
 export function slotMemory(): SlotMemory {
   const spare: SharedArrayBuffer[] = [];
   return {
     take: () => spare.pop() ?? new SharedArrayBuffer(SLOT_SIZE * SLOT_COUNT),
-    giveBack(memory) {
-      if (spare.length < MOST_SPARE) spare.push(memory);
-    },
+    giveBack: (memory) => void spare.push(memory),
   };
 }
 
@@ -44,6 +42,12 @@ export function hashStream<Names extends HashName>(
   lender: SlotMemory,
 ): HashStream<Names> {
   const memory = lender.take();
+  let isLent = true;
+  const giveBack = (): void => {
+    // Twice would lend it to two streams.
+    if (isLent) lender.giveBack(memory);
+    isLent = false;
+  };
   const slots = new Uint8Array(memory);
   /** How many threads have yet to read each slot. */
   const readers: number[] = Array.from({ length: SLOT_COUNT }, () => 0);
@@ -94,12 +98,14 @@ export function hashStream<Names extends HashName>(
     async end() {
       if (filled > 0) hand();
       for (const { digest } of digests) digest.finish();
-      const entries = await Promise.all(digests.map(async ({ name, digest }) => [name, await digest.hex] as const));
-      lender.giveBack(memory);
-      return Object.fromEntries(entries) as { readonly [Name in Names]: string };
+      const entries = digests.map(async ({ name, digest }) => [name, await digest.hex] as const);
+      // Also when one of them fails: the others are of no use then.
+      const found = await Promise.all(entries).finally(giveBack);
+      return Object.fromEntries(found) as { readonly [Name in Names]: string };
     },
     drop() {
       for (const { digest } of digests) digest.drop(new Error('The digest is no longer wanted'));
+      giveBack();
     },
   };
 }
