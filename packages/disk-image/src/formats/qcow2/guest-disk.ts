@@ -59,6 +59,7 @@ async function readGuest(
 async function* extents(mapping: ClusterMapping, range: GuestRange): AsyncGenerator<Extent> {
   const { l2Coverage } = mapping.geometry;
   const end = range.offset + range.length;
+  const walk = mapping.tables.walk();
   for (let position = range.offset; position < end;) {
     const l1Index = Math.floor(position / l2Coverage);
     const allocatedIndex = mapping.tables.nextAllocated(l1Index, Math.ceil(end / l2Coverage));
@@ -68,7 +69,7 @@ async function* extents(mapping: ClusterMapping, range: GuestRange): AsyncGenera
       position = allocatedStart;
       continue;
     }
-    const table = await tableAt(mapping, position);
+    const table = await walk(l1Index);
     const tableEnd = (l1Index + 1) * l2Coverage;
     while (position < end && position < tableEnd) {
       const run = scanRun(mapping, table, position, end);

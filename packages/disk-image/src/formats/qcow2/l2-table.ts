@@ -4,8 +4,8 @@ import type { ClusterGeometry } from './cluster-geometry.ts';
 import type { L1Table } from './l1-table.ts';
 import { l2TableOffset } from './l1-table.ts';
 import { L2_CACHE_SIZE } from './limits.ts';
-import type { TableWords } from './table-words.ts';
-import { readTableWords } from './table-words.ts';
+import type { TablePlace, TableWords } from './table-words.ts';
+import { readTableInto, readTableWords } from './table-words.ts';
 
 /** An L2 table in memory. Without words it is unallocated: so is every cluster that it describes. */
 export interface L2Table {
@@ -21,6 +21,11 @@ export interface L2Tables {
   cached(index: number): L2Table | undefined;
   /** The table of L1 entry `index`. Throws `corrupt` or `truncated` for a bad entry. */
   load(index: number, signal?: AbortSignal): Promise<L2Table>;
+  /**
+   * For one who looks at many tables, each only until it asks for the next: those that have no room in memory are all read
+   * into the same place. Throws as `load`.
+   */
+  walk(): (index: number) => Promise<L2Table>;
   /** The first L1 entry from `index` on that has a table, or `end`. */
   nextAllocated(index: number, end: number): number;
 }
@@ -45,19 +50,34 @@ export function l2Tables(source: ByteSource, l1: L1Table, geometry: ClusterGeome
     lastTable = table;
     return table;
   };
+  const cached = (index: number): L2Table | undefined => {
+    if (index === lastIndex) return lastTable;
+    const table = tables.get(index);
+    return table === undefined ? undefined : remember(index, table);
+  };
+  const placeOf = (index: number): TableAt | undefined => {
+    const hostOffset = l2TableOffset(l1, index, geometry);
+    // Zeros say that nothing is allocated: a sparse file may have terabytes of such tables, none worth reading.
+    if (hostOffset === 0 || isHole(hostOffset, geometry.clusterSize)) return undefined;
+    return { hostOffset, guestOffset: index * geometry.l2Coverage };
+  };
   return {
-    cached(index) {
-      if (index === lastIndex) return lastTable;
-      const table = tables.get(index);
-      return table === undefined ? undefined : remember(index, table);
-    },
+    cached,
     async load(index, signal) {
-      const hostOffset = l2TableOffset(l1, index, geometry);
-      if (hostOffset === 0) return UNALLOCATED;
-      // Zeros say that nothing is allocated: a sparse file may have terabytes of such tables, none worth reading.
-      if (isHole(hostOffset, geometry.clusterSize)) return UNALLOCATED;
-      const place = { hostOffset, guestOffset: index * geometry.l2Coverage };
-      return remember(index, await readL2Table(source, place, geometry, signal));
+      const place = placeOf(index);
+      return place === undefined ? UNALLOCATED : remember(index, await readL2Table(source, place, geometry, signal));
+    },
+    walk() {
+      let spare: TableWords | undefined;
+      return async (index) => {
+        const kept = cached(index);
+        if (kept !== undefined) return kept;
+        const place = placeOf(index);
+        if (place === undefined) return UNALLOCATED;
+        if (tables.size < maxTables) return remember(index, await readL2Table(source, place, geometry));
+        spare ??= new Uint32Array(geometry.clusterSize / 4);
+        return { words: await readTableInto(spare, source, tableArea(place, geometry)), ...place };
+      };
     },
     nextAllocated(index, end) {
       let next = index;
@@ -67,14 +87,19 @@ export function l2Tables(source: ByteSource, l1: L1Table, geometry: ClusterGeome
   };
 }
 
+/** Where a table lies, and what it describes. */
+type TableAt = Pick<L2Table, 'hostOffset' | 'guestOffset'>;
+
 /** The L2 table at `hostOffset`: one cluster. Throws `truncated`. qcow2 specification, "Cluster mapping". */
 export async function readL2Table(
   source: ByteSource,
-  place: { readonly hostOffset: number; readonly guestOffset: number },
+  place: TableAt,
   geometry: ClusterGeometry,
   signal?: AbortSignal,
 ): Promise<L2Table> {
-  const { hostOffset } = place;
-  const area = { structure: 'L2 table', hostOffset, sizeBytes: geometry.clusterSize };
-  return { words: await readTableWords(source, area, signal), ...place };
+  return { words: await readTableWords(source, tableArea(place, geometry), signal), ...place };
+}
+
+function tableArea({ hostOffset }: TableAt, geometry: ClusterGeometry): TablePlace {
+  return { structure: 'L2 table', hostOffset, sizeBytes: geometry.clusterSize };
 }

@@ -41,7 +41,7 @@ export const MAX_BITMAP_DIRECTORY_SIZE: number = 16 * 2 ** 20;
 /** Bytes of the largest bitmap table: one bit for every 512 bytes of the largest disk QEMU makes would be larger. */
 export const MAX_BITMAP_TABLE_SIZE: number = 64 * 2 ** 20;
 /** Bytes of L2 tables that one open image keeps in memory. */
-export const L2_CACHE_SIZE: number = 16 * 2 ** 20;
+export const L2_CACHE_SIZE: number = 4 * 2 ** 20;
 /** Bytes that one read of neighbouring compressed clusters may take, unless a single cluster needs more. */
 export const MAX_COMPRESSED_SPAN: number = 2 ** 20;
 /** Bytes of reference counters that a check may hold: one for each cluster in use, four where it is used very often. */

@@ -7,13 +7,26 @@ import { qcow2Error } from './qcow2-error.ts';
  */
 export type TableWords = Uint32Array;
 
+/** Where a table lies in its file, and what it is called in messages. */
+export interface TablePlace {
+  readonly structure: string;
+  readonly hostOffset: number;
+  readonly sizeBytes: number;
+}
+
 /**
  * The table of `sizeBytes` bytes at `hostOffset`; the caller has checked the size against a limit.
  * Throws `truncated` when the file ends before its end.
  */
-export async function readTableWords(
+export async function readTableWords(source: ByteSource, place: TablePlace, signal?: AbortSignal): Promise<TableWords> {
+  return readTableInto(new Uint32Array(place.sizeBytes / 4), source, place, signal);
+}
+
+/** As `readTableWords`, into `words`, which are as long as the table. */
+export async function readTableInto(
+  words: TableWords,
   source: ByteSource,
-  place: { readonly structure: string; readonly hostOffset: number; readonly sizeBytes: number },
+  place: TablePlace,
   signal?: AbortSignal,
 ): Promise<TableWords> {
   if (place.hostOffset + place.sizeBytes > source.size) {
@@ -23,10 +36,9 @@ export async function readTableWords(
       { structure: place.structure, offset: place.hostOffset },
     );
   }
-  const words = new Uint32Array(place.sizeBytes / 4);
-  const bytes = new Uint8Array(words.buffer);
+  const bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
   await source.read(place.hostOffset, bytes, signal);
-  const view = new DataView(words.buffer);
+  const view = new DataView(words.buffer, words.byteOffset, words.byteLength);
   for (let i = 0; i < words.length; i++) words[i] = view.getUint32(i * 4);
   return words;
 }
