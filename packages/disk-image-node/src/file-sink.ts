@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, statfsSync, writeSync } from 'node:fs';
 import type { ByteSink } from '@diskmorph/disk-image';
 import { blockDeviceSize } from './block-device.ts';
 import { deviceSink } from './device-sink.ts';
@@ -9,6 +9,8 @@ import { flushFile } from './flush-file.ts';
 
 const ZERO_PIECE = new Uint8Array(65536);
 const OWNER_AND_OTHERS_READ = 0o644;
+/** `f_type` of ext2, ext3 and ext4, statfs(2). */
+const EXT4_MAGIC = 0xef53;
 
 /**
  * The file at `path` as a sink, created when it is not there, kept as it is when it is. Writes are synchronous, a
@@ -26,13 +28,13 @@ export function openFileSink(path: string, shownName: string, system: SystemCall
   const write = (offset: number, bytes: Uint8Array): void => {
     for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
   };
-  const device = fstatSync(fd).isBlockDevice()
+  const own = fstatSync(fd).isBlockDevice()
     ? deviceSink({
         size: blockDeviceSize(fd, path),
         write: (offset, bytes) => attempt('write', () => write(offset, bytes)),
         zero: (offset, length) => system.punchHole(fd, offset, length),
       })
-    : {};
+    : reservingSink(path, (offset, length) => system.reserve(fd, offset, length));
   return {
     async write(offset, bytes) {
       attempt('write', () => write(offset, bytes));
@@ -51,8 +53,24 @@ export function openFileSink(path: string, shownName: string, system: SystemCall
     async close() {
       closeSync(fd);
     },
-    ...device,
+    ...own,
   };
+}
+
+/**
+ * ext4 does half of a write's work for each block, unless the blocks are taken before. Other file systems do not, and
+ * some would fill what they take with zeros.
+ */
+function reservingSink(path: string, take: (offset: number, length: number) => void): Pick<ByteSink, 'reserve'> {
+  return fileSystemType(path) === EXT4_MAGIC ? { reserve: take } : {};
+}
+
+function fileSystemType(path: string): number | undefined {
+  try {
+    return statfsSync(path).type;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The sink without its flush: when the bytes reach the disk is left to the operating system. */

@@ -30,6 +30,11 @@ export interface ByteSink {
   zero(offset: number, length: number): Promise<void>;
   /** Sets the length; growth reads as zeros. */
   truncate(size: number): Promise<void>;
+  /**
+   * Only where it makes writing faster: takes space for what will soon be written there. The sink may grow; what is then
+   * not written reads as zeros. Never fails: what finds no space fails when it is written.
+   */
+  reserve?(offset: number, length: number): void;
   /** Returns when all that was written is on stable storage. */
   flush(): Promise<void>;
   close(): Promise<void>;

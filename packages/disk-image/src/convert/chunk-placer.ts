@@ -77,13 +77,27 @@ function fixedPlacer(ports: PlacerPorts): ChunkPlacer {
       let end = 0;
       for (const range of ports.zeros.dataRanges()) {
         if (sink.deviceSize !== undefined && range.start > end) await sink.zero(base + end, range.start - end);
-        await sink.write(base + range.start, ports.guest.subarray(range.start, range.end));
+        await writeReserving(sink, base + range.start, ports.guest.subarray(range.start, range.end));
         end = range.end;
       }
       if (sink.deviceSize !== undefined && chunkLength > end) await sink.zero(base + end, chunkLength - end);
     },
   };
 }
+
+/** Space is taken before a write of so many bytes or more; for less it would cost what it saves. */
+const LEAST_RESERVED = 128 * 1024;
+
+type WriteBytes = (sink: ByteSink, offset: number, bytes: Uint8Array) => Promise<void>;
+
+/** Writes to where space has been taken before, or where that is not worth it. */
+const writePlainly: WriteBytes = (sink, offset, bytes) => sink.write(offset, bytes);
+
+/** Writes where what lies around may stay a hole. */
+const writeReserving: WriteBytes = (sink, offset, bytes) => {
+  if (bytes.length >= LEAST_RESERVED) sink.reserve?.(offset, bytes.length);
+  return sink.write(offset, bytes);
+};
 
 /** An encoded unit of the chunk, waiting for its place. */
 interface EncodedUnit extends StoredUnit {
@@ -97,6 +111,7 @@ function appendingPlacer(ports: PlacerPorts): ChunkPlacer {
   const { layout, guest, zeros } = ports;
   const encoder = ports.encoder;
   assert(encoder !== undefined, 'a layout that appends has an encoder');
+  const isVerbatim = encoder.maxStoredLength === 0;
   const unitSize = layout.unitSize;
   const encoded = new Uint8Array(encoder.maxStoredLength * (guest.length / unitSize));
   const units: EncodedUnit[] = [];
@@ -124,13 +139,26 @@ function appendingPlacer(ports: PlacerPorts): ChunkPlacer {
       }
     },
     place(cursor) {
-      const { file } = fileAndSink(ports, fileIndex);
+      const { file, sink } = fileAndSink(ports, fileIndex);
       const start = cursor.file === fileIndex ? cursor : { file: fileIndex, hostOffset: file.hostOffset, block: -1 };
       const next = file.block === undefined ? placeUnits(units, start) : placeInBlocks(units, start, file.block);
+      if (isVerbatim && file.block === undefined) reserveAhead(sink, file, [start.hostOffset, next.hostOffset]);
       return { cursor: next, runs: placedRuns(units, fileIndex, unitSize) };
     },
-    write: () => writeUnits(units, fileAndSink(ports, fileIndex).sink),
+    write() {
+      const { file, sink } = fileAndSink(ports, fileIndex);
+      return writeUnits(units, sink, isVerbatim && file.block !== undefined ? writeReserving : writePlainly);
+    },
   };
+}
+
+/** So far ahead space is taken where units are appended; what is left of it in the end is cut off with the file's end. */
+const RESERVED_AHEAD = 16 * 2 ** 20;
+
+/** Takes the next space when appending from `start` to `end` goes beyond what has been taken. */
+function reserveAhead(sink: ByteSink, file: TargetFile, [start, end]: readonly [number, number]): void {
+  const taken = start === file.hostOffset ? start : alignUp(start, RESERVED_AHEAD);
+  if (end > taken) sink.reserve?.(taken, alignUp(end, RESERVED_AHEAD) - taken);
 }
 
 const MARKED_ZEROS: Omit<EncodedUnit, 'guestOffset'> = {
@@ -192,7 +220,7 @@ function continuesRun(run: PlacedRun, unit: EncodedUnit, unitSize: number): bool
 }
 
 /** Writes the units, those that lie together in memory and in the file with one call. */
-async function writeUnits(units: readonly EncodedUnit[], sink: ByteSink): Promise<void> {
+async function writeUnits(units: readonly EncodedUnit[], sink: ByteSink, write: WriteBytes): Promise<void> {
   for (let i = 0; i < units.length;) {
     const first = units[i];
     assert(first !== undefined, 'the unit is there');
@@ -211,6 +239,6 @@ async function writeUnits(units: readonly EncodedUnit[], sink: ByteSink): Promis
       if (!together) break;
       length += next.length;
     }
-    await sink.write(first.hostOffset, new Uint8Array(first.bytes.buffer, first.bytes.byteOffset, length));
+    await write(sink, first.hostOffset, new Uint8Array(first.bytes.buffer, first.bytes.byteOffset, length));
   }
 }
