@@ -36,10 +36,12 @@ async function runHere({ entry, bundle, run }) {
   await program[run](process.argv.slice(2));
 }
 
-/** What Node compiles is kept beside the program, where its owner runs it; others use what is there. */
+/** What Node compiles is kept beside the program, where its owner runs it; others use what is there. Threads learn of it from the environment. */
 function keepCompiledCode() {
-  if (process.env.NODE_COMPILE_CACHE === undefined)
-    module.enableCompileCache?.(join(packageFolder, 'dist', 'compiled'));
+  if (process.env.NODE_COMPILE_CACHE !== undefined) return;
+  const folder = join(packageFolder, 'dist', 'compiled');
+  module.enableCompileCache?.(folder);
+  process.env.NODE_COMPILE_CACHE = folder;
 }
 
 /** The channel to the parent breaks when the parent dies by a signal that it cannot forward. */
