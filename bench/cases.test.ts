@@ -14,6 +14,7 @@ const programs = {
   node: '/n/node',
   shell: '/b/bash',
   sha512sum: '/b/sha512sum',
+  cp: '/b/cp',
 };
 const places = { source: '/s', other: '/s2', target: '/t' };
 
@@ -58,6 +59,23 @@ test('conversions by the peer are told its best options', () => {
   expect(peer?.commandLine(places).programArguments.join(' ')).toBe(
     'convert -W -m 16 -f raw -O qcow2 -c -o compression_type=zstd /s /t',
   );
+});
+
+test('the system copies the source where bytes only move, and is checked as a copy', () => {
+  const copied = cases.flatMap(({ name, task }) => {
+    const copy = contendersOf(task, programs).find((contender) => contender.name === 'cp');
+    return copy === undefined ? [] : [{ name, copy }];
+  });
+  expect(copied.map(({ name }) => name)).toEqual(['qcow2-to-raw', 'fragmented-qcow2-to-raw', 'raw-to-qcow2']);
+  for (const { copy } of copied) {
+    expect(copy.isLikeForLike).toBe(false);
+    expect(copy.commandLine(places)).toEqual({ program: '/b/cp', programArguments: ['--reflink=never', '/s', '/t'] });
+  }
+  expect(copied.map(({ copy }) => copy.task)).toMatchObject([
+    { targetFormat: 'qcow2' },
+    { targetFormat: 'qcow2' },
+    { targetFormat: 'raw' },
+  ]);
 });
 
 test.each(cases.map((each) => ({ name: each.name, each })))('$name is said in words', ({ each }) => {

@@ -12,6 +12,7 @@ export interface Programs {
   readonly node: string;
   readonly shell: string;
   readonly sha512sum: string;
+  readonly cp: string;
 }
 
 /** The files of one case. */
@@ -25,8 +26,10 @@ export interface Places {
 /** A program with its part in the contest. */
 export interface Contender {
   readonly name: string;
-  /** False for one that does more than the peer, whose figures are shown and not judged. */
+  /** False for one that does more or less than the peer, whose figures are shown and not judged. */
   readonly isLikeForLike: boolean;
+  /** What it does where that is not the case's task. */
+  readonly task?: Task;
   readonly commandLine: (places: Places) => CommandLine;
 }
 
@@ -34,7 +37,10 @@ export interface Contender {
 const BEST_OPTIONS = ['-W', '-m', '16'];
 const PEER = 'qemu-img';
 const OURS = 'diskmorph';
-const VERIFIED = 'diskmorph, verified';
+/** Ours with all that it does when nobody tells it to do less. */
+export const VERIFIED = 'diskmorph, verified';
+/** The system's own copy of a file, which looks at no byte. */
+const COPY = 'cp';
 
 /** Who takes part in the task; the first is the peer, the second is ours. */
 export function contendersOf(task: Task, programs: Programs): readonly Contender[] {
@@ -43,6 +49,7 @@ export function contendersOf(task: Task, programs: Programs): readonly Contender
       return [
         ...sameLine(programs, ({ source, target }) => [...convertLine(task), source, target]),
         verified(task, programs),
+        ...(task.besideCopy === true ? [copy(task, programs)] : []),
       ];
     case 'convert-and-hash':
       return convertAndHash(task.source, programs);
@@ -81,6 +88,16 @@ function verified(task: Task & { kind: 'convert' }, { node, diskmorph }: Program
       program: node,
       programArguments: [diskmorph, 'convert', '--quiet', ...formats, ...task.verifiedOptions, source, target],
     }),
+  };
+}
+
+/** The source, copied by the kernel within itself: what the system takes to move these bytes. */
+function copy(task: Task & { kind: 'convert' }, { cp }: Programs): Contender {
+  return {
+    name: COPY,
+    isLikeForLike: false,
+    task: { ...task, targetFormat: task.source.format },
+    commandLine: ({ source, target }) => ({ program: cp, programArguments: ['--reflink=never', source, target] }),
   };
 }
 

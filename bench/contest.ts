@@ -66,7 +66,7 @@ async function warmUp({ task }: BenchCase, contenders: readonly Contender[], are
   for (const contender of contenders) {
     await runOnce(contender, arena, async ({ output }, places, folder) => {
       peerOutput ??= output;
-      await checkOutcome({ task, places, output, peerOutput }, arena.programs.qemuImg);
+      await checkOutcome({ task: contender.task ?? task, places, output, peerOutput }, arena.programs.qemuImg);
       sizes.push(await bytesIn(folder));
     });
   }

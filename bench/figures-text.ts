@@ -1,4 +1,5 @@
 /** The part of docs/performance.md that is made from a run. */
+import { VERIFIED } from './contenders.ts';
 import type { ContenderResult } from './contest.ts';
 import { figuresOf, missedGoals, oursOf, peerOf, ratiosOf } from './judgement.ts';
 import { machineText, metText } from './report.ts';
@@ -61,7 +62,7 @@ function caseRow(result: CaseResult): string {
 }
 
 function verifiedText(result: CaseResult): string {
-  const verified = result.contenders.find(({ isLikeForLike }) => !isLikeForLike);
+  const verified = result.contenders.find(({ contender }) => contender === VERIFIED);
   if (verified === undefined) return '';
   const { wall, cpu } = ratiosOf(result, verified);
   return `${wall.toFixed(2)}, ${cpu.toFixed(2)}`;

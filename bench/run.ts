@@ -58,6 +58,7 @@ async function requirePrograms(): Promise<Programs> {
     node: process.execPath,
     shell: await requirePackage('bash', 'bash'),
     sha512sum: await requirePackage('sha512sum', 'coreutils'),
+    cp: await requirePackage('cp', 'coreutils'),
   };
 }
 
