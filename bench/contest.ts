@@ -13,7 +13,7 @@ import { checkOutcome } from './result-checks.ts';
 export interface ContenderResult {
   readonly contender: string;
   readonly isLikeForLike: boolean;
-  /** One a round. */
+  /** One a round; the rounds of those that are like for like are pairs. */
   readonly costs: readonly Cost[];
   /** Bytes on the disk of what it wrote. */
   readonly outputBytes: number;
@@ -26,7 +26,7 @@ export interface Arena {
   readonly sources: readonly string[];
   /** Outputs are written to a folder in here, and removed. */
   readonly workFolder: string;
-  /** How often each contender is measured; a case of short runs three times as often. */
+  /** How often each contender is measured; the pairs of a case of short runs three times as often. */
   readonly pairs: number;
   /** Whether contenders that do more than the peer take part too. */
   readonly contenders: 'all' | 'like for like';
@@ -35,26 +35,32 @@ export interface Arena {
 const SHORT_FACTOR = 3;
 
 /**
- * Runs the case: a warm-up of both programs, in which what they do is checked, then rounds in which every contender runs
- * once. Returns the contenders' results, the peer's first. Throws when a program fails or its result is wrong.
+ * Runs the case: a warm-up of all, in which what they do is checked, then rounds in which the peer and ours run once, then
+ * rounds of the others: what they leave of memory and disk is no part of the contest. Returns the contenders' results, the
+ * peer's first. Throws when a program fails or its result is wrong.
  */
 export async function runCase(benchCase: BenchCase, arena: Arena): Promise<readonly ContenderResult[]> {
   const contenders = contendersOf(benchCase.task, arena.programs).filter(
     ({ isLikeForLike }) => isLikeForLike || arena.contenders === 'all',
   );
   const outputBytes = await warmUp(benchCase, contenders, arena);
-  const rounds = arena.pairs * (benchCase.short === true ? SHORT_FACTOR : 1);
-  const costs: Cost[][] = contenders.map(() => []);
-  for (let round = 0; round < rounds; round += 1) {
-    for (const [index, contender] of contenders.entries()) {
-      const { cost } = await runOnce(contender, arena);
-      costs[index]?.push(cost);
+  const costs = new Map<Contender, Cost[]>(contenders.map((contender) => [contender, []]));
+  const takeTurns = async (taking: readonly Contender[], rounds: number): Promise<void> => {
+    for (let round = 0; round < rounds; round += 1) {
+      for (const contender of taking) {
+        const { cost } = await runOnce(contender, arena);
+        costs.get(contender)?.push(cost);
+      }
     }
-  }
-  return contenders.map(({ name, isLikeForLike }, index) => ({
-    contender: name,
-    isLikeForLike,
-    costs: costs[index] ?? [],
+  };
+  const inContest = contenders.filter(({ isLikeForLike }) => isLikeForLike);
+  const others = contenders.filter(({ isLikeForLike }) => !isLikeForLike);
+  await takeTurns(inContest, arena.pairs * (benchCase.short === true ? SHORT_FACTOR : 1));
+  await takeTurns(others, arena.pairs);
+  return contenders.map((contender, index) => ({
+    contender: contender.name,
+    isLikeForLike: contender.isLikeForLike,
+    costs: costs.get(contender) ?? [],
     outputBytes: outputBytes[index] ?? 0,
   }));
 }

@@ -16,10 +16,16 @@ export interface Ratios {
 /** The figures that missed their goal; none: it is met. Undefined where there is no goal. */
 export type Missed = readonly ('wall' | 'CPU' | 'size' | 'memory')[] | undefined;
 
-/** The contender's ratios to the peer, which is the first contender of the case. */
+/**
+ * The contender's ratios to the peer, which is the first contender of the case: over the pairs of those that are like for
+ * like, of the medians for the others, which ran by themselves.
+ */
 export function ratiosOf(result: CaseResult, contender: ContenderResult): Ratios {
   const peer = peerOf(result);
-  const ratio = (key: keyof Cost): number => pairedRatio(figuresOf(contender, key), figuresOf(peer, key));
+  const ratio = (key: keyof Cost): number => {
+    const [own, others] = [figuresOf(contender, key), figuresOf(peer, key)];
+    return contender.isLikeForLike ? pairedRatio(own, others) : spreadOf(own).median / spreadOf(others).median;
+  };
   return {
     wall: ratio('wallSeconds'),
     cpu: ratio('cpuSeconds'),
