@@ -5,6 +5,7 @@ import { runCommand } from '../fixtures/command.ts';
 import type { BenchCase } from './cases.ts';
 import type { Contender, Places, Programs } from './contenders.ts';
 import { contendersOf } from './contenders.ts';
+import type { MemoryFiller } from './full-memory.ts';
 import type { Cost, MeasuredRun } from './measure.ts';
 import { measure } from './measure.ts';
 import { checkOutcome } from './result-checks.ts';
@@ -26,6 +27,7 @@ export interface Arena {
   readonly sources: readonly string[];
   /** Outputs are written to a folder in here, and removed. */
   readonly workFolder: string;
+  readonly memory: MemoryFiller;
   /** How often each contender is measured; the pairs of a case of short runs three times as often. */
   readonly pairs: number;
   /** Whether contenders that do more than the peer take part too. */
@@ -79,7 +81,7 @@ async function warmUp({ task }: BenchCase, contenders: readonly Contender[], are
   return sizes;
 }
 
-/** Each run starts with nothing of an earlier one left to be written to the disk. */
+/** Each run starts with nothing of an earlier one left to be written to the disk, and with memory full of cache. */
 async function runOnce(
   contender: Contender,
   arena: Arena,
@@ -89,6 +91,7 @@ async function runOnce(
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
   await runCommand('sync', []);
+  await arena.memory.fill();
   const [source = '', other = ''] = arena.sources;
   const places = { source, other, target: join(folder, 'result') };
   try {

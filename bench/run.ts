@@ -12,6 +12,8 @@ import { caseTitle } from './case-title.ts';
 import type { Programs } from './contenders.ts';
 import type { ContenderResult } from './contest.ts';
 import { runCase } from './contest.ts';
+import type { MemoryFiller } from './full-memory.ts';
+import { memoryFiller } from './full-memory.ts';
 import { requireInstalledProgram } from '../fixtures/installed-program.ts';
 import { currentLoad, describeMachine } from './machine.ts';
 import { caseRows, legend, reportText, TABLE_HEAD } from './report.ts';
@@ -40,13 +42,15 @@ async function main(settings: Settings): Promise<void> {
   for (const source of chosen.flatMap(sourcesOf)) await sourcePath(source, fixture);
   const workFolder = await mkdtemp(join(fixture.folder, '..', 'bench-'));
   removeWhenStopped(workFolder);
+  const memory = await memoryFiller(workFolder);
   try {
     const machine = { ...(await describeMachine(programs, workFolder)), loadAtStart };
-    const cases = await runCases(chosen, { settings, programs, fixture, workFolder });
+    const cases = await runCases(chosen, { settings, programs, fixture, workFolder, memory });
     const kind = kindOf(settings);
     const run: RunResult = { version: 1, startedAt, commit, kind, machine, disk: diskText(fixture), cases };
     await finish(run);
   } finally {
+    await memory.close();
     await rm(workFolder, { recursive: true, force: true });
   }
 }
@@ -77,10 +81,11 @@ interface Stage {
   readonly programs: Programs;
   readonly fixture: DiskFixture;
   readonly workFolder: string;
+  readonly memory: MemoryFiller;
 }
 
 async function runCases(chosen: readonly BenchCase[], stage: Stage): Promise<CaseResult[]> {
-  const { settings, programs, fixture, workFolder } = stage;
+  const { settings, programs, fixture, workFolder, memory } = stage;
   const results: CaseResult[] = [];
   console.log(TABLE_HEAD);
   for (const [index, benchCase] of chosen.entries()) {
@@ -90,6 +95,7 @@ async function runCases(chosen: readonly BenchCase[], stage: Stage): Promise<Cas
       programs,
       sources,
       workFolder,
+      memory,
       pairs: settings.pairs,
       contenders: settings.quick ? 'like for like' : 'all',
     });
