@@ -58,8 +58,8 @@ export function openFileSink(path: string, shownName: string, system: SystemCall
 }
 
 /**
- * ext4 does half of a write's work for each block, unless the blocks are taken before. Other file systems do not, and
- * some would fill what they take with zeros.
+ * ext4 does much of a write's work for each block, unless the blocks are taken before. Other file systems have not been
+ * measured, and some would fill what they take with zeros.
  */
 function reservingSink(path: string, take: (offset: number, length: number) => void): Pick<ByteSink, 'reserve'> {
   return fileSystemType(path) === EXT4_MAGIC ? { reserve: take } : {};
