@@ -8,12 +8,13 @@ import type {
   DiskImage,
   GivenOptions,
   LaneTarget,
+  PlannedConversion,
   ProgressListener,
   TargetPlan,
   WorkMap,
   ZeroRule,
 } from '@diskmorph/disk-image';
-import { assert, CHECKPOINT_INTERVAL, convert, ImageError, planConversion } from '@diskmorph/disk-image';
+import { assert, CHECKPOINT_INTERVAL, convert, ImageError, planConversion, unseenPlan } from '@diskmorph/disk-image';
 import { checkpointFile, planDigest, removeCheckpoint } from './checkpoint-files.ts';
 import { refuseDataBomb } from './data-ratio.ts';
 import { verifyFile } from './digest-file.ts';
@@ -27,6 +28,7 @@ import type { LaneChoice } from './lane-count.ts';
 import { lanesFor } from './lane-count.ts';
 import { encoderFor } from './layout-encoder.ts';
 import { nodeCodecs } from './native-codecs.ts';
+import { systemCalls } from './system-calls.ts';
 import type { ChecksummedFile, TargetChecksums } from './target-checksums.ts';
 import { targetChecksums } from './target-checksums.ts';
 import type { BaseFile, OpenBase } from './target-base.ts';
@@ -153,11 +155,8 @@ interface Conversion extends OpenImages {
   readonly map: WorkMap;
 }
 
-async function makePlan(
-  { source, bases }: OpenImages,
-  request: FilesConversion,
-): Promise<{ readonly plan: ConversionPlan; readonly map: WorkMap }> {
-  return planConversion({
+async function makePlan({ source, bases }: OpenImages, request: FilesConversion): Promise<PlannedConversion> {
+  const planned = await planConversion({
     source,
     targets: request.targets.map((target, index) => {
       const over = bases[index];
@@ -173,6 +172,13 @@ async function makePlan(
     ...(request.zeroRule === undefined ? {} : { zeroRule: request.zeroRule }),
     ...(request.signal === undefined ? {} : { signal: request.signal }),
   });
+  if (digests(request) || systemCalls().openFilePipe === undefined) return planned;
+  const encoders = planned.plan.targets.map((target) => encoderFor(target.layout));
+  return unseenPlan(planned, source, { encoders, shared: true });
+}
+
+function digests({ verify, digest }: ConversionChoices): boolean {
+  return verify !== false || digest !== false;
 }
 
 /** The names of the layout's files, the image's own last: it is renamed into place after all it refers to. */
@@ -319,7 +325,7 @@ async function copyInto(
   const codecs = nodeCodecs();
   const baseFiles = request.targets.map(({ over }) => over?.file);
   const files = { source: request.source, targetPaths: paths, bases: baseFiles };
-  const digest = request.verify !== false || request.digest !== false;
+  const digest = digests(request);
   const work = copyingWork(plan, { digest, encoders: targets.map((target) => target.encoder) });
   const lanes = copyLanes(lanesFor(work, request), { source, targets, codecs }, files);
   try {

@@ -2,6 +2,8 @@ import { closeSync, constants, fstatSync, ftruncateSync, openSync, statfsSync, w
 import type { ByteSink } from '@diskmorph/disk-image';
 import { blockDeviceSize } from './block-device.ts';
 import { deviceSink } from './device-sink.ts';
+import type { FilePipe } from './file-pipe.ts';
+import { descriptorOf } from './file-source.ts';
 import { ioError } from './io-error.ts';
 import type { SystemCalls } from './system-calls.ts';
 import { systemCalls } from './system-calls.ts';
@@ -28,13 +30,17 @@ export function openFileSink(path: string, shownName: string, system: SystemCall
   const write = (offset: number, bytes: Uint8Array): void => {
     for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
   };
+  const pipe = copyingPipe(fd, system);
   const own = fstatSync(fd).isBlockDevice()
     ? deviceSink({
         size: blockDeviceSize(fd, path),
         write: (offset, bytes) => attempt('write', () => write(offset, bytes)),
         zero: (offset, length) => system.punchHole(fd, offset, length),
       })
-    : reservingSink(path, (offset, length) => system.reserve(fd, offset, length));
+    : {
+        ...reservingSink(path, (offset, length) => system.reserve(fd, offset, length)),
+        ...pipe?.sink,
+      };
   return {
     async write(offset, bytes) {
       attempt('write', () => write(offset, bytes));
@@ -51,6 +57,7 @@ export function openFileSink(path: string, shownName: string, system: SystemCall
       });
     },
     async close() {
+      pipe?.close();
       closeSync(fd);
     },
     ...own,
@@ -63,6 +70,30 @@ export function openFileSink(path: string, shownName: string, system: SystemCall
  */
 function reservingSink(path: string, take: (offset: number, length: number) => void): Pick<ByteSink, 'reserve'> {
   return fileSystemType(path) === EXT4_MAGIC ? { reserve: take } : {};
+}
+
+/** Takes bytes from open files through a pipe that is made when it is first needed; undefined without pipes. */
+function copyingPipe(fd: number, { openFilePipe }: SystemCalls): CopyingPipe | undefined {
+  if (openFilePipe === undefined) return undefined;
+  let pipe: FilePipe | undefined | 'none yet' = 'none yet';
+  return {
+    sink: {
+      copyFrom(source, { offset, length }, to) {
+        const from = descriptorOf(source);
+        if (from === undefined) return 0;
+        if (pipe === 'none yet') pipe = openFilePipe();
+        return pipe?.copy({ fd: from, offset }, { fd, offset: to }, length) ?? 0;
+      },
+    },
+    close() {
+      if (pipe !== 'none yet') pipe?.close();
+    },
+  };
+}
+
+interface CopyingPipe {
+  readonly sink: Pick<ByteSink, 'copyFrom'>;
+  close(): void;
 }
 
 function fileSystemType(path: string): number | undefined {

@@ -47,11 +47,32 @@ export function openFileSourceSync(path: string): ByteSource {
     throw ioError(`Cannot open ${path}`, error);
   }
   try {
-    return { ...syncSource(fd, path), close: async () => closeSync(fd) };
+    const source: ByteSource = {
+      ...syncSource(fd, path),
+      readSamples({ offset, stride, length }, into) {
+        const file = { fd, path, size: source.size };
+        for (let done = 0; done < into.length; done += length) {
+          readFully(file, offset + (done / length) * stride, into, { from: done, to: done + length });
+        }
+      },
+      async close() {
+        descriptors.delete(source);
+        closeSync(fd);
+      },
+    };
+    descriptors.set(source, fd);
+    return source;
   } catch (error) {
     closeSync(fd);
     throw error;
   }
+}
+
+const descriptors = new WeakMap<ByteSource, number>();
+
+/** The descriptor of an open source of `openFileSourceSync`, undefined for any other. */
+export function descriptorOf(source: ByteSource): number | undefined {
+  return descriptors.get(source);
 }
 
 /**
@@ -74,15 +95,22 @@ function syncSource(fd: number, path: string): Omit<ByteSource, 'close'> {
   };
 }
 
-function readFully(file: { fd: number; path: string; size: number }, offset: number, into: Uint8Array): void {
-  for (let done = 0; done < into.length;) {
+/** Fills the part of `into`, all of it when absent, with the bytes at `offset`. */
+function readFully(
+  file: { readonly fd: number; readonly path: string; readonly size: number },
+  offset: number,
+  into: Uint8Array,
+  part: { readonly from: number; readonly to: number } = { from: 0, to: into.length },
+): void {
+  const { from, to } = part;
+  for (let done = from; done < to;) {
     let bytesRead: number;
     try {
-      bytesRead = readSync(file.fd, into, done, into.length - done, offset + done);
+      bytesRead = readSync(file.fd, into, done, to - done, offset + (done - from));
     } catch (error) {
       throw ioError(`Cannot read ${file.path}`, error);
     }
-    if (bytesRead === 0) throw endOfFile(file.path, file.size, { start: offset, end: offset + into.length });
+    if (bytesRead === 0) throw endOfFile(file.path, file.size, { start: offset, end: offset + (to - from) });
     done += bytesRead;
   }
 }

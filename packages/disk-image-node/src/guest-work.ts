@@ -9,6 +9,8 @@ export interface GuestWork {
   /** Of what is written: what is to be compressed. */
   readonly deflated?: number;
   readonly digested?: number;
+  /** True when the bytes go from file to file within the system, one at a time into each file. */
+  readonly unseen?: boolean;
 }
 
 /** As many bytes are copied from file to file in the time that one processor needs for the work; roughly. */
@@ -44,5 +46,6 @@ export function copyingWork(
     written: dataBytes * plan.targets.length,
     deflated: dataBytes * compressing.length,
     digested: digest ? dataBytes : 0,
+    ...(plan.unseen === undefined ? {} : { unseen: plan.unseen }),
   };
 }

@@ -35,7 +35,9 @@ export interface Lanes {
 
 /** The lanes for the work. */
 export function lanesFor(work: GuestWork, choice: LaneChoice): Lanes {
-  const count = laneCount(costInCopiedBytes(work), choice.workers);
+  // What the system copies into one file it copies one piece after the other.
+  const wanted = work.unseen === true ? (choice.workers ?? 1) : choice.workers;
+  const count = laneCount(costInCopiedBytes(work), wanted);
   if (choice.callingThread !== 'works') return { own: false, threads: count };
   return { own: true, threads: Math.max(0, count - 1) };
 }

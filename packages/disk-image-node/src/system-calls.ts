@@ -1,5 +1,7 @@
 import { createRequire } from 'node:module';
 import os from 'node:os';
+import type { FilePipe } from './file-pipe.ts';
+import { filePipes } from './file-pipe.ts';
 
 /** System calls that Node has no function for. Each works on an open file descriptor; offsets and lengths in bytes. */
 export interface SystemCalls {
@@ -9,6 +11,8 @@ export interface SystemCalls {
   punchHole(fd: number, offset: number, length: number): boolean;
   /** Takes space for the range without writing it: it keeps its bytes, or is zeros; false when the file system cannot. */
   reserve(fd: number, offset: number, length: number): boolean;
+  /** Makes a way for bytes from file to file, undefined where none can be made; absent where the system has none. */
+  readonly openFilePipe?: () => FilePipe | undefined;
   /** Brings what was written to stable storage, while the thread waits. Throws the system's error, `ENOSYS` without one. */
   flush(fd: number): void;
 }
@@ -80,6 +84,7 @@ function linuxSystemCalls(): SystemCalls | undefined {
       punchHole: (fd, offset, length) =>
         functions.fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, BigInt(offset), BigInt(length)) === 0,
       reserve: (fd, offset, length) => functions.fallocate(fd, 0, BigInt(offset), BigInt(length)) === 0,
+      openFilePipe: filePipes(ffi),
       flush(fd) {
         if (functions.fsync(fd) !== 0) throw systemError('fsync', ffi.getInt32(functions.__errno_location()));
       },

@@ -23,6 +23,7 @@ export * from './convert/progress.ts';
 export type { CollectedState } from './convert/result-collector.ts';
 export * from './convert/run-spool.ts';
 export * from './convert/sparse-memory.ts';
+export * from './convert/unseen-plan.ts';
 export * from './convert/unwritten-target.ts';
 export * from './convert/verify.ts';
 export type { ZeroRule } from './convert/zero-rule.ts';

@@ -6,9 +6,18 @@ export interface ByteSource {
   readonly size: number;
   /** Fills all of `into` from `offset`, or throws `truncated` (past the end), `io` or `aborted`. */
   read(offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void>;
+  /** Only where small reads are cheap: fills `into` with samples, at once. Throws as `read`. */
+  readSamples?(samples: Samples, into: Uint8Array): void;
   /** Ranges that surely read as zeros may be skipped by callers; undefined when the source cannot tell. */
   readonly holes?: HoleFinder;
   close(): Promise<void>;
+}
+
+/** Pieces of `length` bytes, the first at `offset`, each next one `stride` bytes behind. */
+export interface Samples {
+  readonly offset: number;
+  readonly stride: number;
+  readonly length: number;
 }
 
 /** Finds the sparse regions of a source. */
@@ -35,6 +44,12 @@ export interface ByteSink {
    * not written reads as zeros. Never fails: what finds no space fails when it is written.
    */
   reserve?(offset: number, length: number): void;
+  /**
+   * Only where bytes can come from another file without passing through this process: copies `length` bytes of `source`
+   * from `offset` on to `to`. Returns how many it has copied, perhaps none, and never fails: what it left out fails when
+   * it is read or written.
+   */
+  copyFrom?(source: ByteSource, range: { readonly offset: number; readonly length: number }, to: number): number;
   /** Returns when all that was written is on stable storage. */
   flush(): Promise<void>;
   close(): Promise<void>;

@@ -4,6 +4,7 @@ import { assert } from '../errors.ts';
 import type { HostBlock, PlacedRun, StoredUnit, TargetFile, TargetLayout, UnitEncoder } from '../image/target.ts';
 import type { BaseChunk } from './base-chunk.ts';
 import type { PlacementCursor } from './lane-control.ts';
+import type { UnseenBytes } from './unseen-bytes.ts';
 import type { ZeroBlocks } from './zero-blocks.ts';
 
 /** Puts the chunk in one guest buffer where the layout says. Reused for chunk after chunk: encode, place, write. */
@@ -30,6 +31,8 @@ export interface PlacerPorts {
   readonly zeros: ZeroBlocks;
   /** What the target stands on; its chunk has been loaded before `encode`. */
   readonly base: BaseChunk | undefined;
+  /** What of the chunk is not in `guest` but goes straight from the source's file. */
+  readonly unseen?: UnseenBytes | undefined;
 }
 
 /** The placer for a layout; all files that hold guest bytes have the same placement. */
@@ -59,6 +62,7 @@ function fileAndSink(ports: PlacerPorts, index: number): { readonly file: Target
 }
 
 function fixedPlacer(ports: PlacerPorts): ChunkPlacer {
+  const write = reserving(guestWriter(ports));
   let chunkOffset = 0;
   let chunkLength = 0;
   return {
@@ -77,7 +81,7 @@ function fixedPlacer(ports: PlacerPorts): ChunkPlacer {
       let end = 0;
       for (const range of ports.zeros.dataRanges()) {
         if (sink.deviceSize !== undefined && range.start > end) await sink.zero(base + end, range.start - end);
-        await writeReserving(sink, base + range.start, ports.guest.subarray(range.start, range.end));
+        await write(sink, base + range.start, ports.guest.subarray(range.start, range.end));
         end = range.end;
       }
       if (sink.deviceSize !== undefined && chunkLength > end) await sink.zero(base + end, chunkLength - end);
@@ -90,14 +94,23 @@ const LEAST_RESERVED = 128 * 1024;
 
 type WriteBytes = (sink: ByteSink, offset: number, bytes: Uint8Array) => Promise<void>;
 
-/** Writes to where space has been taken before, or where that is not worth it. */
-const writePlainly: WriteBytes = (sink, offset, bytes) => sink.write(offset, bytes);
+/** Writes views of the guest buffer; those of what is unseen say only which bytes they are. */
+function guestWriter({ guest, unseen }: PlacerPorts): WriteBytes {
+  if (unseen === undefined) return (sink, offset, bytes) => sink.write(offset, bytes);
+  return (sink, offset, bytes) => {
+    assert(bytes.buffer === guest.buffer, 'what is unseen is not encoded');
+    const start = bytes.byteOffset - guest.byteOffset;
+    return unseen.write(sink, offset, { start, end: start + bytes.length });
+  };
+}
 
-/** Writes where what lies around may stay a hole. */
-const writeReserving: WriteBytes = (sink, offset, bytes) => {
-  if (bytes.length >= LEAST_RESERVED) sink.reserve?.(offset, bytes.length);
-  return sink.write(offset, bytes);
-};
+/** Takes the space first: for places around which a hole may stay. */
+function reserving(write: WriteBytes): WriteBytes {
+  return (sink, offset, bytes) => {
+    if (bytes.length >= LEAST_RESERVED) sink.reserve?.(offset, bytes.length);
+    return write(sink, offset, bytes);
+  };
+}
 
 /** An encoded unit of the chunk, waiting for its place. */
 interface EncodedUnit extends StoredUnit {
@@ -115,6 +128,7 @@ function appendingPlacer(ports: PlacerPorts): ChunkPlacer {
   const unitSize = layout.unitSize;
   const encoded = new Uint8Array(encoder.maxStoredLength * (guest.length / unitSize));
   const units: EncodedUnit[] = [];
+  const write = guestWriter(ports);
   let fileIndex = 0;
   return {
     ordered: true,
@@ -147,7 +161,7 @@ function appendingPlacer(ports: PlacerPorts): ChunkPlacer {
     },
     write() {
       const { file, sink } = fileAndSink(ports, fileIndex);
-      return writeUnits(units, sink, isVerbatim && file.block !== undefined ? writeReserving : writePlainly);
+      return writeUnits(units, sink, isVerbatim && file.block !== undefined ? reserving(write) : write);
     },
   };
 }

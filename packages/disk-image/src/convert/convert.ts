@@ -146,6 +146,7 @@ async function copy(
     ),
     digest: ports.digest,
     layouts: plan.targets.map((target) => target.layout),
+    ...(plan.unseen === undefined ? {} : { unseen: plan.unseen }),
     ...(plan.zeroRule === undefined ? {} : { zeroRule: plan.zeroRule }),
   };
   const onResults = (results: readonly ChunkResult[]): void => {

@@ -16,6 +16,8 @@ export interface LaneJob {
   /** The memory of the job's `LaneControl`. */
   readonly control: SharedArrayBuffer | ArrayBuffer;
   readonly digest: boolean;
+  /** True when bytes that need not be looked at may go from file to file unseen; zeros are then found by samples. */
+  readonly unseen?: boolean;
   /** Where the bytes go: every target gets them from one read. None when the job only digests. */
   readonly layouts: readonly TargetLayout[];
   /** Which zeros are left out of the targets; blocks of `ZERO_BLOCK_SIZE` when absent. */

@@ -50,6 +50,14 @@ export interface ConversionPlan {
   /** Guest bytes that will be read. */
   readonly bytesToRead: number;
   readonly zeroRule?: ZeroRule;
+  /** True when the lanes may copy bytes that they have not looked at. */
+  readonly unseen?: boolean;
+}
+
+/** A plan with the map that goes with it, which lanes share. */
+export interface PlannedConversion {
+  readonly plan: ConversionPlan;
+  readonly map: WorkMap;
 }
 
 /** What will be written for one target. */
@@ -66,9 +74,7 @@ export interface TargetPlan {
 const PROVISIONAL_SEED: Uint8Array = new Uint8Array(16);
 
 /** Plans a conversion: reads the source's tables, writes nothing. Throws for options that the target does not have. */
-export async function planConversion(
-  request: PlanRequest,
-): Promise<{ readonly plan: ConversionPlan; readonly map: WorkMap }> {
+export async function planConversion(request: PlanRequest): Promise<PlannedConversion> {
   const { source, zeroRule } = request;
   const targets = request.targets.map((target) => planTarget(target, source.virtualSize));
   const zeroUnit = zeroRule === undefined ? 1 : zeroRuns(zeroRule).unit;

@@ -9,6 +9,8 @@ import { chunkHeight, contentTree, LEAF_SIZE } from './content-id.ts';
 import type { LaneJob, LanePorts } from './lane.ts';
 import type { TakenChunk } from './lane-control.ts';
 import { readRanges } from './unit-walk.ts';
+import type { UnseenBytes } from './unseen-bytes.ts';
+import { unseenBytes } from './unseen-bytes.ts';
 import { dataParts } from './work-map.ts';
 import type { ByteRange, ZeroBlocks } from './zero-blocks.ts';
 import { ZERO_BLOCK_SIZE, zeroBlocks } from './zero-blocks.ts';
@@ -20,6 +22,8 @@ export interface ChunkSlot {
   readonly guest: Uint8Array;
   readonly zeros: ZeroBlocks;
   readonly bases: readonly BaseChunk[];
+  /** Undefined when every byte is read. */
+  readonly unseen: UnseenBytes | undefined;
   /** One for each target. */
   readonly placers: readonly ChunkPlacer[];
 }
@@ -38,6 +42,7 @@ export function chunkSlot(job: LaneJob, ports: LanePorts): ChunkSlot {
   const zeroUnit = job.zeroRule === undefined ? ZERO_BLOCK_SIZE : zeroRuns(job.zeroRule).unit;
   const blockSize = Math.min(ZERO_BLOCK_SIZE, zeroUnit, ...job.layouts.map((layout) => layout.unitSize));
   const zeros = zeroBlocks(guest, blockSize, ports.codecs);
+  const unseen = unseenBytes(job, ports, guest);
   const bases: BaseChunk[] = [];
   const placers = job.layouts.map((layout, index) => {
     const target = ports.targets[index];
@@ -45,9 +50,9 @@ export function chunkSlot(job: LaneJob, ports: LanePorts): ChunkSlot {
     assert((target.base === undefined) === (layout.overlay === undefined), 'an overlay has what it stands on');
     const base = target.base === undefined ? undefined : baseChunk(target.base, guest);
     if (base !== undefined) bases.push(base);
-    return chunkPlacer({ layout, encoder: target.encoder, sinks: target.sinks, guest, zeros, base });
+    return chunkPlacer({ layout, encoder: target.encoder, sinks: target.sinks, guest, zeros, base, unseen });
   });
-  return { guest, zeros, bases, placers };
+  return { guest, zeros, bases, unseen, placers };
 }
 
 /** Reads the next chunk into its room, finds zeros, digests and encodes. */
@@ -59,9 +64,15 @@ export async function prepareChunk(
   const { taken, slot, signal } = work;
   const offset = taken.chunk * job.map.chunkSize;
   const length = Math.min(job.map.chunkSize, job.virtualSize - offset);
-  const ranges = dataParts(job.map, taken.chunk, length);
-  await readRanges(ports.source, { offset, into: slot.guest, ranges }, signal);
-  slot.zeros.scan(length, ranges);
+  if (slot.unseen === undefined) {
+    const ranges = dataParts(job.map, taken.chunk, length);
+    await readRanges(ports.source, { offset, into: slot.guest, ranges }, signal);
+    slot.zeros.scan(length, ranges);
+  } else {
+    const { seen, unseen } = await slot.unseen.divide(offset, length, signal);
+    slot.zeros.scan(length, seen);
+    slot.zeros.countAsData(unseen);
+  }
   const digest = job.digest ? chunkDigest(job, slot, ports.codecs) : undefined;
   let dataBytes = 0;
   for (const range of slot.zeros.dataRanges()) dataBytes += range.end - range.start;

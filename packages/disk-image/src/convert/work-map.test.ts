@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { dataParts, emptyWorkMap, markRange, nextDataChunk, nextEmptyChunk } from './work-map.ts';
+import { coarserMap, dataParts, emptyWorkMap, markRange, nextDataChunk, nextEmptyChunk } from './work-map.ts';
 
 const KIB = 1024;
 const CHUNK = 256 * KIB;
@@ -40,4 +40,20 @@ test('the parts of the last chunk end with the disk', () => {
   const map = emptyWorkMap(CHUNK + PART + 512, 1, false);
   markRange(map, CHUNK + PART, 512);
   expect(dataParts(map, 1, PART + 512)).toEqual([{ start: PART, end: PART + 512 }]);
+});
+
+test('a map in larger chunks has every part with data, as if marked in them', () => {
+  const range = fc.tuple(fc.nat(CHUNKS * CHUNK - 1), fc.integer({ min: 1, max: 3 * CHUNK }));
+  fc.assert(
+    fc.property(fc.array(range, { maxLength: 6 }), fc.constantFrom(2, 4, 8), (ranges, factor) => {
+      const map = emptyWorkMap(CHUNKS * CHUNK, 1, false);
+      const wanted = emptyWorkMap(CHUNKS * CHUNK, factor * CHUNK, false);
+      for (const [offset, length] of ranges) {
+        const inside = Math.min(length, CHUNKS * CHUNK - offset);
+        markRange(map, offset, inside);
+        markRange(wanted, offset, inside);
+      }
+      expect(coarserMap(map, factor, false)).toEqual(wanted);
+    }),
+  );
 });

@@ -30,12 +30,12 @@ export function emptyWorkMap(virtualSize: number, unitSize: number, shared: bool
   let chunkSize = Math.max(MIN_CHUNK_SIZE, unitSize);
   while (virtualSize / chunkSize > MAX_CHUNKS) chunkSize *= 2;
   const chunkCount = Math.ceil(virtualSize / chunkSize);
+  return { chunkSize, chunkCount, parts: noParts(chunkCount, shared) };
+}
+
+function noParts(chunkCount: number, shared: boolean): Uint8Array {
   const length = alignUp(chunkCount, WORD);
-  return {
-    chunkSize,
-    chunkCount,
-    parts: new Uint8Array(shared ? new SharedArrayBuffer(length) : new ArrayBuffer(length)),
-  };
+  return new Uint8Array(shared ? new SharedArrayBuffer(length) : new ArrayBuffer(length));
 }
 
 /** What the tables of an image say about its guest bytes, in sums. */
@@ -82,6 +82,23 @@ export function markRange(map: WorkMap, offset: number, length: number): void {
       part++;
     }
   }
+}
+
+/** The same map in chunks that are `factor` times as large, a power of two from 2 to 8, for work that needs little memory. */
+export function coarserMap(map: WorkMap, factor: number, shared: boolean): WorkMap {
+  const chunkCount = Math.ceil(map.chunkCount / factor);
+  const parts = noParts(chunkCount, shared);
+  const joined = ALL_PARTS >> (PARTS_PER_CHUNK - factor);
+  for (let chunk = nextDataChunk(map, 0); chunk >= 0; chunk = nextDataChunk(map, chunk + 1)) {
+    const marked = map.parts[chunk] ?? 0;
+    const to = Math.floor(chunk / factor);
+    for (let part = 0; part < PARTS_PER_CHUNK; part += factor) {
+      const isData = ((marked >> part) & joined) !== 0;
+      const bit = ((chunk % factor) * PARTS_PER_CHUNK + part) / factor;
+      if (isData) parts[to] = (parts[to] ?? 0) | (1 << bit);
+    }
+  }
+  return { chunkSize: map.chunkSize * factor, chunkCount, parts };
 }
 
 /** The ranges of a chunk that may hold data, relative to its start and clipped to `length`, in ascending order. */

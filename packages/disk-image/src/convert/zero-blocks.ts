@@ -23,6 +23,8 @@ export interface ZeroBlocks {
    * of zeros holds them, looked at in whole units of `unit` bytes, a power of two and a multiple of the block size.
    */
   keepShortRuns(runs: ZeroRuns, stored: readonly ByteRange[]): void;
+  /** After `scan`: the ranges, whose bounds are multiples of the block size, count as data whatever they hold. */
+  countAsData(ranges: readonly ByteRange[]): void;
   /** After `scan`: everything counts as data. */
   keepAll(): void;
   /** After `scan`: the maximal ranges of blocks with data, clipped to the scanned length. */
@@ -80,6 +82,9 @@ export function zeroBlocks(buffer: Uint8Array, blockSize: number, codecs: Codecs
       for (const range of stored) {
         for (let i = Math.floor(range.start / blockSize); i * blockSize < range.end; i++) isData[i] ||= kept[i] ?? 0;
       }
+    },
+    countAsData(ranges) {
+      for (const { start, end } of ranges) isData.fill(1, start / blockSize, end / blockSize);
     },
     keepAll() {
       isData.fill(1, 0, Math.ceil(scanned / blockSize));

@@ -1,4 +1,4 @@
-import type { HoleFinder } from '../bytes/byte-source.ts';
+import type { ByteSource, HoleFinder } from '../bytes/byte-source.ts';
 import type { Extent, GuestRange } from './extent.ts';
 import type { Details } from './finding.ts';
 import type { FormatName } from './format-name.ts';
@@ -50,6 +50,8 @@ export interface DiskImage {
   extents(range: GuestRange): AsyncIterable<Extent>;
   /** The holes of the file that `hostOffset` of an extent with neither `hostFile` nor `depth` counts in, when it can be told. */
   readonly holes?: HoleFinder;
+  /** The file itself, for those who copy stored bytes from where they lie; as `holes`, absent where no one file is it. */
+  readonly file?: ByteSource;
   /**
    * Fills all of `into` with the guest bytes at `offset`. Bytes that this image leaves `absent` are zeros.
    * Throws `out_of_bounds` when the range leaves the disk, `truncated` or `corrupt` when the file fails it.

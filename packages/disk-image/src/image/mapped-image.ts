@@ -32,6 +32,7 @@ export function mappedImage(source: ByteSource, info: ImageInfo, map: GuestMap):
   return {
     info,
     virtualSize: info.virtualSize,
+    file: source,
     ...(source.holes === undefined ? {} : { holes: source.holes }),
     extents(range) {
       checkRange(info, range);

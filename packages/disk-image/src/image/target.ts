@@ -74,6 +74,8 @@ export function allocationSize(layout: TargetLayout): number {
 export interface UnitEncoder {
   /** The most bytes that `encode` may put into `into`; 0 where units are stored as they are, all of them. */
   readonly maxStoredLength: number;
+  /** True where `encode` looks at the bytes of units that are stored as they are. */
+  readonly looksInside?: boolean;
   /**
    * Encodes the unit (all `unitSize` bytes, zero-padded at the end of the disk).
    * The stored bytes are in `into`, or are the unit itself when `verbatim`.

@@ -42,7 +42,7 @@ export async function openQcow2(source: ByteSource, context: OpenContext): Promi
   return {
     info: { ...imageInfo(metadata), virtualSize: disk.virtualSize },
     virtualSize: disk.virtualSize,
-    ...(data !== source || source.holes === undefined ? {} : { holes: source.holes }),
+    ...(data === source ? ownFile(source) : {}),
     extents: (range) => normalizeExtents(range, guest.extents(range)),
     read: guest.read,
     async close() {
@@ -50,6 +50,10 @@ export async function openQcow2(source: ByteSource, context: OpenContext): Promi
       await source.close();
     },
   };
+}
+
+function ownFile(source: ByteSource): Pick<DiskImage, 'file' | 'holes'> {
+  return { file: source, ...(source.holes === undefined ? {} : { holes: source.holes }) };
 }
 
 interface SelectedDisk {

@@ -18,7 +18,9 @@ export function unitEncoder(layout: TargetLayout, codecs: Codecs): UnitEncoder {
   const whole: StoredUnit = { verbatim: true, length: clusterSize, alignment: clusterSize, detail: ALL_SUBCLUSTERS };
   const verbatim = (unit: Uint8Array): StoredUnit =>
     options.extendedL2 ? { ...whole, detail: allocationBitmap(unit, codecs) } : whole;
-  if (options.compression === 'none') return { maxStoredLength: 0, encode: verbatim };
+  if (options.compression === 'none') {
+    return { maxStoredLength: 0, looksInside: options.extendedL2, encode: verbatim };
+  }
   const method = options.compression === 'zlib' ? 'deflate' : 'zstd';
   const alignment = compressedAlignment(clusterSize, options.refcountOrder);
   return {

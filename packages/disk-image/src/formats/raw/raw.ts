@@ -48,6 +48,7 @@ function openRaw(source: ByteSource): DiskImage {
   return {
     info: rawInfo(source),
     virtualSize: source.size,
+    file: source,
     extents: (range) => normalizeExtents(range, rawExtents(source, range)),
     async read(offset, into, signal) {
       if (offset < 0 || offset + into.length > source.size) {

@@ -85,6 +85,7 @@ function diskImage(info: ImageInfo, extents: readonly PlacedExtent[], descriptor
   return {
     info,
     virtualSize: info.virtualSize,
+    ...(own ? { file: descriptor } : {}),
     ...(own && descriptor.holes !== undefined ? { holes: descriptor.holes } : {}),
     extents: (range) => normalizeExtents(range, diskExtents(extents, range)),
     async read(offset, into, signal) {
