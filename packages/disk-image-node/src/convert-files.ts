@@ -39,6 +39,8 @@ import { copyLanes } from './worker-lanes.ts';
 import type { WrittenFile } from './written-file.ts';
 import { writtenFile } from './written-file.ts';
 
+const WORTH_COPYING_UNSEEN = 128 * 2 ** 20;
+
 /** An image to write. */
 export interface TargetFileRequest {
   readonly path: string;
@@ -58,6 +60,11 @@ export interface ConversionChoices extends LaneChoice {
   readonly verify?: boolean;
   /** Compute the content id of the source; true when absent, and always when verifying. */
   readonly digest?: boolean;
+  /**
+   * Without a digest, so many bytes of data or more are copied without looking at each of them, where the formats allow
+   * it; 128 MiB when absent, for less it takes longer than it saves.
+   */
+  readonly unseenFrom?: number;
   /** Replace what is at the target; false when absent. */
   readonly overwrite?: boolean;
   /** Refuse a source that says that it stores so many times more guest bytes than its file takes; no limit when absent. */
@@ -172,7 +179,8 @@ async function makePlan({ source, bases }: OpenImages, request: FilesConversion)
     ...(request.zeroRule === undefined ? {} : { zeroRule: request.zeroRule }),
     ...(request.signal === undefined ? {} : { signal: request.signal }),
   });
-  if (digests(request) || systemCalls().openFilePipe === undefined) return planned;
+  const isLittle = planned.plan.source.dataBytes < (request.unseenFrom ?? WORTH_COPYING_UNSEEN);
+  if (isLittle || digests(request) || systemCalls().openFilePipe === undefined) return planned;
   const encoders = planned.plan.targets.map((target) => encoderFor(target.layout));
   return unseenPlan(planned, source, { encoders, shared: true });
 }

@@ -36,7 +36,8 @@ async function writeDisk(name: string, pieces: readonly Piece[]): Promise<string
 
 /** Without a digest, which would look at every byte. */
 async function copyUnseen(request: Pick<FileConversion, 'source' | 'target'>): Promise<boolean> {
-  const report = await convertFile({ ...request, verify: false, digest: false, overwrite: true });
+  const choices = { verify: false, digest: false, overwrite: true, unseenFrom: 0 };
+  const report = await convertFile({ ...request, ...choices });
   return report.plan.unseen === true;
 }
 
@@ -131,7 +132,15 @@ describe.runIf(systemCalls().openFilePipe !== undefined)('bytes that nobody look
       format: 'raw',
     };
     const target = { path: at('looked-at.qcow2'), format: 'qcow2', options };
-    const { plan } = await convertFile({ source, target, overwrite: true, ...choices });
+    const { plan } = await convertFile({ source, target, overwrite: true, unseenFrom: 0, ...choices });
+    expect(plan.unseen).toBeUndefined();
+  });
+
+  test('are none where the disk holds little', async () => {
+    const pieces = [{ offset: 0, bytes: patternBytes(MiB, 5) }];
+    const source = { path: await writeDisk('little.raw', pieces), format: 'raw' };
+    const target = { path: at('little.qcow2'), format: 'qcow2' };
+    const { plan } = await convertFile({ source, target, verify: false, digest: false });
     expect(plan.unseen).toBeUndefined();
   });
 

@@ -2,6 +2,7 @@ import type { ByteSink } from '../bytes/byte-source.ts';
 import { alignDown, alignUp } from '../bytes/numbers.ts';
 import { assert } from '../errors.ts';
 import type { HostBlock, PlacedRun, StoredUnit, TargetFile, TargetLayout, UnitEncoder } from '../image/target.ts';
+import { appends } from '../image/target.ts';
 import type { BaseChunk } from './base-chunk.ts';
 import type { PlacementCursor } from './lane-control.ts';
 import type { UnseenBytes } from './unseen-bytes.ts';
@@ -37,13 +38,13 @@ export interface PlacerPorts {
 
 /** The placer for a layout; all files that hold guest bytes have the same placement. */
 export function chunkPlacer(ports: PlacerPorts): ChunkPlacer {
-  const holding = ports.layout.files.filter((file) => file.guestLength > 0);
-  const appends = holding.some((file) => file.placement === 'append');
+  const { layout } = ports;
+  const holding = layout.files.filter((file) => file.guestLength > 0);
   assert(
-    holding.every((file) => (file.placement === 'append') === appends),
+    holding.every((file) => (file.placement === 'append') === appends(layout)),
     'the files of a layout are placed alike',
   );
-  return appends ? appendingPlacer(ports) : fixedPlacer(ports);
+  return appends(layout) ? appendingPlacer(ports) : fixedPlacer(ports);
 }
 
 function fileIndexOf(layout: TargetLayout, guestOffset: number): number {

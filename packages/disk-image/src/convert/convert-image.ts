@@ -4,6 +4,7 @@ import { assert } from '../errors.ts';
 import type { DiskImage } from '../image/disk-image.ts';
 import type { Format, GivenOptions } from '../image/format.ts';
 import type { TargetFile, TargetLayout, UnitEncoder } from '../image/target.ts';
+import { appends } from '../image/target.ts';
 import type { ConversionResult } from './convert.ts';
 import { convert } from './convert.ts';
 import { inlineLanes } from './digest.ts';
@@ -59,6 +60,5 @@ export async function convertImage(request: ImageConversion): Promise<Conversion
 
 /** The encoder that a layout needs; undefined when it stores bytes as they are. */
 export function encoderOf(format: Format, layout: TargetLayout, codecs: Codecs): UnitEncoder | undefined {
-  const appends = layout.files.some((file) => file.placement === 'append' && file.guestLength > 0);
-  return appends ? format.writer?.encoder(layout, codecs) : undefined;
+  return appends(layout) ? format.writer?.encoder(layout, codecs) : undefined;
 }

@@ -1,7 +1,9 @@
 import type { ByteSink } from '../bytes/byte-source.ts';
 import type { Codecs } from '../bytes/codecs.ts';
+import { assert } from '../errors.ts';
 import type { DiskImage } from '../image/disk-image.ts';
 import type { PlacedRun, TargetLayout, UnitEncoder } from '../image/target.ts';
+import { appends } from '../image/target.ts';
 import type { LaneControl, PlacementCursor, TakenChunk } from './lane-control.ts';
 import type { ChunkSlot, PreparedChunk } from './prepare-chunk.ts';
 import { chunkSlot, prepareChunk } from './prepare-chunk.ts';
@@ -87,15 +89,15 @@ interface PlacedWork {
  */
 export async function runLane(job: LaneJob, ports: LanePorts, signal?: AbortSignal): Promise<void> {
   const { control } = ports;
-  const slots = Array.from({ length: PENDING_CHUNKS }, () => chunkSlot(job, ports));
-  const ordered = slots[0]?.placers.some((placer) => placer.ordered) ?? false;
+  const slots = slotPool(() => chunkSlot(job, ports));
+  const ordered = job.layouts.some(appends);
   const pending: PreparedChunk[] = [];
   const placed: PlacedWork[] = [];
   const batch: ChunkResult[] = [];
   const report = (): void => ports.report(batch.splice(0));
   const placeReady = async (patience: 'last' | 'some'): Promise<void> => {
     for (let first = pending[0]; first !== undefined; first = pending[0]) {
-      const mustPlace = patience === 'last' || (slots.length === 0 && placed.length === 0);
+      const mustPlace = patience === 'last' || (!slots.hasFree() && placed.length === 0);
       if (ordered && !mustPlace && !control.isMyTurn(first.taken)) return;
       if (ordered) waitReporting(control, first.taken, report);
       pending.shift();
@@ -103,22 +105,20 @@ export async function runLane(job: LaneJob, ports: LanePorts, signal?: AbortSign
     }
   };
   const writePlaced = async (patience: 'last' | 'some'): Promise<void> => {
-    if (placed.length === 0 || !control.beginWriting(patience === 'last' || slots.length === 0)) return;
+    if (placed.length === 0 || !control.beginWriting(patience === 'last' || !slots.hasFree())) return;
     try {
       for (const { slot } of placed) for (const placer of slot.placers) if (!placer.writesInTurn) await placer.write();
     } finally {
       control.endWriting();
     }
     for (const { slot, result } of placed.splice(0)) {
-      slots.push(slot);
+      slots.giveBack(slot);
       batch.push(result);
     }
     if (batch.length >= REPORT_BATCH) report();
   };
   for (let taken = control.take(); taken !== undefined; taken = control.take()) {
-    const slot = slots.pop();
-    if (slot === undefined) throw new Error('assertion failed: a lane has a free slot for each chunk it takes');
-    pending.push(await prepareChunk(job, ports, { taken, slot, signal }));
+    pending.push(await prepareChunk(job, ports, { taken, slot: slots.take(), signal }));
     await placeReady('some');
     await writePlaced('some');
     const pause = ports.pause?.();
@@ -127,6 +127,30 @@ export async function runLane(job: LaneJob, ports: LanePorts, signal?: AbortSign
   await placeReady('last');
   await writePlaced('last');
   report();
+}
+
+/** The places for a lane's chunks: each is made when all made before it are taken. */
+interface SlotPool {
+  hasFree(): boolean;
+  /** Only when one is free. */
+  take(): ChunkSlot;
+  giveBack(slot: ChunkSlot): void;
+}
+
+function slotPool(make: () => ChunkSlot): SlotPool {
+  const free: ChunkSlot[] = [];
+  let made = 0;
+  return {
+    hasFree: () => free.length > 0 || made < PENDING_CHUNKS,
+    take() {
+      const slot = free.pop();
+      if (slot !== undefined) return slot;
+      assert(made < PENDING_CHUNKS, 'a lane has a free slot for each chunk it takes');
+      made++;
+      return make();
+    },
+    giveBack: (slot) => free.push(slot),
+  };
 }
 
 /** A lane that must sleep hands over its results first, so that a checkpoint need not wait for it. */

@@ -1,11 +1,11 @@
 import type { ByteSink, ByteSource } from '../bytes/byte-source.ts';
 import type { Codecs } from '../bytes/codecs.ts';
 import { alignDown, alignUp } from '../bytes/numbers.ts';
+import { throwIfAborted } from '../errors.ts';
 import type { DiskImage } from '../image/disk-image.ts';
-import type { Extent } from '../image/extent.ts';
-import { storedRanges } from '../image/file-holes.ts';
 import type { UnitEncoder } from '../image/target.ts';
 import type { LaneJob, LanePorts } from './lane.ts';
+import { storedAhead } from './stored-ahead.ts';
 import { readPadded } from './unit-walk.ts';
 import type { ByteRange } from './zero-blocks.ts';
 
@@ -14,7 +14,10 @@ import type { ByteRange } from './zero-blocks.ts';
  * first bytes are zeros is read whole.
  */
 export interface UnseenBytes {
-  /** Divides the chunk at `offset` into what goes unseen and what must be read, and reads that; elsewhere are zeros. */
+  /**
+   * Divides the chunk at `offset` into what goes unseen and what must be read, and reads that; elsewhere are zeros. Chunks
+   * must ascend.
+   */
   divide(offset: number, length: number, signal?: AbortSignal): Promise<DividedChunk>;
   /** Writes the range of the divided chunk to `hostOffset`: what is unseen from where it lies, the rest from `guest`. */
   write(sink: ByteSink, hostOffset: number, range: ByteRange): Promise<void>;
@@ -64,40 +67,37 @@ interface UnseenPorts {
 
 function dividedChunks(ports: UnseenPorts): UnseenBytes {
   const { source, file, readSamples, unit, guest, codecs } = ports;
-  const storedOf = storedRanges(source);
   const sampled = new Uint8Array((guest.length / unit) * SAMPLE_SIZE);
   const isZeroSample = (index: number): boolean =>
     sampled[index * SAMPLE_SIZE] === 0 &&
     codecs.isZero(sampled.subarray(index * SAMPLE_SIZE, (index + 1) * SAMPLE_SIZE));
+  const storedIn = storedAhead(source);
   let parts: StoredPart[] = [];
   return {
     async divide(offset, length, signal) {
       const unseen: StoredPart[] = [];
       const seen: ByteRange[] = [];
       const see = (start: number, end: number): void => addRange(seen, start, Math.min(end, length));
-      for await (const extent of source.extents({ offset, length })) {
-        if (extent.state !== 'data') continue;
-        for (const stored of storedOf(extent)) {
-          const start = stored.offset - offset;
-          const end = start + stored.length;
-          const first = alignUp(start, unit);
-          const last = alignDown(end, unit);
-          const hostStart = hostOffsetOf(extent, stored.offset);
-          if (hostStart === undefined || first >= last) {
-            see(alignDown(start, unit), alignUp(end, unit));
-            continue;
-          }
-          if (start < first) see(first - unit, first);
-          const firstHost = hostStart + (first - start);
-          const samples = sampled.subarray(0, ((last - first) / unit) * SAMPLE_SIZE);
-          readSamples({ offset: firstHost, stride: unit, length: SAMPLE_SIZE }, samples);
-          for (let at = first; at < last; at += unit) {
-            if (isZeroSample((at - first) / unit)) see(at, at + unit);
-            else addPart(unseen, { start: at, end: at + unit, hostOffset: firstHost + (at - first) });
-          }
-          if (end > last) see(last, last + unit);
+      for (const stored of await storedIn(offset, offset + length)) {
+        const start = stored.start - offset;
+        const end = stored.end - offset;
+        const first = alignUp(start, unit);
+        const last = alignDown(end, unit);
+        if (stored.hostOffset === undefined || first >= last) {
+          see(alignDown(start, unit), alignUp(end, unit));
+          continue;
         }
+        if (start < first) see(first - unit, first);
+        const firstHost = stored.hostOffset + (first - start);
+        const samples = sampled.subarray(0, ((last - first) / unit) * SAMPLE_SIZE);
+        readSamples({ offset: firstHost, stride: unit, length: SAMPLE_SIZE }, samples);
+        for (let at = first; at < last; at += unit) {
+          if (isZeroSample((at - first) / unit)) see(at, at + unit);
+          else addPart(unseen, { start: at, end: at + unit, hostOffset: firstHost + (at - first) });
+        }
+        if (end > last) see(last, last + unit);
       }
+      throwIfAborted(signal);
       for (const { start, end } of seen) {
         await readPadded(source, offset + start, guest.subarray(start, alignUp(end, unit)), signal);
       }
@@ -125,13 +125,6 @@ function dividedChunks(ports: UnseenPorts): UnseenBytes {
       await writeSeen(end);
     },
   };
-}
-
-/** Where the guest byte at `offset` of the extent lies in the image's own file, when it lies there as it is. */
-function hostOffsetOf(extent: Extent, offset: number): number | undefined {
-  const { hostOffset, hostFile, depth = 0, compressed } = extent;
-  if (hostOffset === undefined || hostFile !== undefined || depth > 0 || compressed) return undefined;
-  return hostOffset + (offset - extent.offset);
 }
 
 /** Adds a range that begins nowhere before the last one. */

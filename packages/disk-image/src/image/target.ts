@@ -70,6 +70,11 @@ export function allocationSize(layout: TargetLayout): number {
   return Math.max(layout.unitSize, ...sizes);
 }
 
+/** True when units of guest bytes are stored one behind the other, each where the one before ends. */
+export function appends(layout: TargetLayout): boolean {
+  return layout.files.some((file) => file.placement === 'append' && file.guestLength > 0);
+}
+
 /** How one unit is stored. Made once per thread; keeps no state from unit to unit. */
 export interface UnitEncoder {
   /** The most bytes that `encode` may put into `into`; 0 where units are stored as they are, all of them. */
