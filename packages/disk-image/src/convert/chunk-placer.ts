@@ -146,7 +146,7 @@ function appendingPlacer(ports: PlacerPorts): ChunkPlacer {
           continue;
         }
         const unit = guest.subarray(start, start + unitSize);
-        const room = encoded.subarray(used, used + encoder.maxStoredLength);
+        const room = isVerbatim ? encoded : encoded.subarray(used, used + encoder.maxStoredLength);
         const stored = encoder.encode(unit, guestOffset + start, room);
         const bytes = stored.verbatim ? unit : encoded.subarray(used, used + stored.length);
         if (!stored.verbatim) used += stored.length;

@@ -91,9 +91,13 @@ function dividedChunks(ports: UnseenPorts): UnseenBytes {
         const firstHost = stored.hostOffset + (first - start);
         const samples = sampled.subarray(0, ((last - first) / unit) * SAMPLE_SIZE);
         readSamples({ offset: firstHost, stride: unit, length: SAMPLE_SIZE }, samples);
-        for (let at = first; at < last; at += unit) {
-          if (isZeroSample((at - first) / unit)) see(at, at + unit);
-          else addPart(unseen, { start: at, end: at + unit, hostOffset: firstHost + (at - first) });
+        for (let at = first; at < last;) {
+          const isZero = isZeroSample((at - first) / unit);
+          let next = at + unit;
+          while (next < last && isZeroSample((next - first) / unit) === isZero) next += unit;
+          if (isZero) see(at, next);
+          else addPart(unseen, { start: at, end: next, hostOffset: firstHost + (at - first) });
+          at = next;
         }
         if (end > last) see(last, last + unit);
       }
