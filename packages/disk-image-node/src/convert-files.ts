@@ -39,6 +39,7 @@ import { copyLanes } from './worker-lanes.ts';
 import type { WrittenFile } from './written-file.ts';
 import { writtenFile } from './written-file.ts';
 
+/** Bytes of data. With less, a pipe and its many small calls take longer than reading and writing. */
 const WORTH_COPYING_UNSEEN = 128 * 2 ** 20;
 
 /** An image to write. */

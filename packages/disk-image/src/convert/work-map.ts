@@ -84,7 +84,7 @@ export function markRange(map: WorkMap, offset: number, length: number): void {
   }
 }
 
-/** The same map in chunks that are `factor` times as large, a power of two from 2 to 8, for work that needs little memory. */
+/** The same map in chunks that are `factor` times as large, a power of two from 2 to 8, for work that reads little of them. */
 export function coarserMap(map: WorkMap, factor: number, shared: boolean): WorkMap {
   const chunkCount = Math.ceil(map.chunkCount / factor);
   const parts = noParts(chunkCount, shared);

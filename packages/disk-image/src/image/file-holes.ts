@@ -31,6 +31,11 @@ function* splitAtHoles(holes: NonNullable<ByteSource['holes']>, extent: Extent, 
   }
 }
 
+/** What an image says of the one file in which its bytes lie. */
+export function ownFile(source: ByteSource): Pick<DiskImage, 'file' | 'holes'> {
+  return { file: source, ...(source.holes === undefined ? {} : { holes: source.holes }) };
+}
+
 /** The guest bytes of an extent that may be something other than zeros. */
 export interface StoredRange {
   readonly offset: number;

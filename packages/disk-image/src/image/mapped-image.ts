@@ -3,6 +3,7 @@ import { assert, ImageError, throwIfAborted } from '../errors.ts';
 import type { DiskImage, ImageInfo } from './disk-image.ts';
 import type { Extent, ExtentState, GuestRange } from './extent.ts';
 import { normalizeExtents } from './extent.ts';
+import { ownFile } from './file-holes.ts';
 
 /** Guest bytes from one offset on that are of one kind. */
 export interface GuestRun {
@@ -32,8 +33,7 @@ export function mappedImage(source: ByteSource, info: ImageInfo, map: GuestMap):
   return {
     info,
     virtualSize: info.virtualSize,
-    file: source,
-    ...(source.holes === undefined ? {} : { holes: source.holes }),
+    ...ownFile(source),
     extents(range) {
       checkRange(info, range);
       return normalizeExtents(range, joinedRuns(disk, range));

@@ -1,6 +1,7 @@
 import type { ByteSource } from '../../bytes/byte-source.ts';
 import type { DiskImage } from '../../image/disk-image.ts';
 import { normalizeExtents } from '../../image/extent.ts';
+import { ownFile } from '../../image/file-holes.ts';
 import type { OpenContext } from '../../image/format.ts';
 import type { ClusterGeometry } from './cluster-geometry.ts';
 import { neededL1Entries } from './cluster-geometry.ts';
@@ -50,10 +51,6 @@ export async function openQcow2(source: ByteSource, context: OpenContext): Promi
       await source.close();
     },
   };
-}
-
-function ownFile(source: ByteSource): Pick<DiskImage, 'file' | 'holes'> {
-  return { file: source, ...(source.holes === undefined ? {} : { holes: source.holes }) };
 }
 
 interface SelectedDisk {

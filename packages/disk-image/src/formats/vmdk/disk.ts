@@ -3,6 +3,7 @@ import { ImageError } from '../../errors.ts';
 import type { DiskImage, ImageInfo } from '../../image/disk-image.ts';
 import type { Extent, GuestRange } from '../../image/extent.ts';
 import { normalizeExtents } from '../../image/extent.ts';
+import { ownFile } from '../../image/file-holes.ts';
 import type { OpenContext } from '../../image/format.ts';
 import { readAnatomy } from './anatomy.ts';
 import type { Descriptor, ExtentLine } from './descriptor.ts';
@@ -85,8 +86,7 @@ function diskImage(info: ImageInfo, extents: readonly PlacedExtent[], descriptor
   return {
     info,
     virtualSize: info.virtualSize,
-    ...(own ? { file: descriptor } : {}),
-    ...(own && descriptor.holes !== undefined ? { holes: descriptor.holes } : {}),
+    ...(own ? ownFile(descriptor) : {}),
     extents: (range) => normalizeExtents(range, diskExtents(extents, range)),
     async read(offset, into, signal) {
       const end = offset + into.length;
