@@ -200,7 +200,7 @@ describe('while one is under way', () => {
     });
     call.destroy();
     await vi.waitFor(async () => expect(await openPlans(`${world.dir}/work`)).toBe(before), { timeout: 10_000 });
-    expect((await download('format=vmdk')).status).toBe(200);
+    await vi.waitFor(async () => expect((await download('format=vmdk')).status).toBe(200), { timeout: 10_000 });
     expect((await readdir(`${world.dir}/work`)).filter((name) => name.startsWith('.'))).toEqual([]);
   });
 
