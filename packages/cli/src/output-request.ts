@@ -67,6 +67,11 @@ function givenProfile(given: GivenArguments): TargetProfile | undefined {
   return profile;
 }
 
+function reflinkChoice(given = 'auto'): 'auto' | 'never' {
+  if (given === 'auto' || given === 'never') return given;
+  throw new UsageError(`--reflink is auto or never, not ${given}`);
+}
+
 /** How it is to be done, as far as the command line says. */
 export function conversionChoices(given: GivenArguments): ConversionChoices {
   const checkpoint = given.text('checkpoint');
@@ -74,6 +79,7 @@ export function conversionChoices(given: GivenArguments): ConversionChoices {
     verify: !given.has('no-verify'),
     digest: !given.has('no-digest'),
     overwrite: given.has('force'),
+    reflink: reflinkChoice(given.text('reflink')),
     ...(given.all('allow').includes('size-bomb-ratio') ? {} : { maxDataRatio: DEFAULT_LIMITS.maxDataRatio }),
     ...(checkpoint === undefined ? {} : { checkpoint: { path: checkpoint } }),
   };

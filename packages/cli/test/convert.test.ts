@@ -55,6 +55,16 @@ test('--quiet says nothing, --no-verify is said', async () => {
   expect(unverified.out).toMatch(/verified +no/);
 });
 
+test('--reflink takes the words that cp takes, but for those that cannot be', async () => {
+  const target = scratch.path('reflink.raw');
+  const refused = await diskmorph('convert', '--reflink', 'always', '-O', 'raw', SAMPLE, target);
+  expect(refused).toMatchObject({ code: 64, out: '' });
+  expect(refused.err).toContain('--reflink is auto or never');
+  expect(await diskmorph('convert', '-q', '--reflink', 'never', '-O', 'raw', SAMPLE, target)).toMatchObject({
+    code: 0,
+  });
+});
+
 test('a named format is not said to be detected', async () => {
   const run = await diskmorph('convert', '-f', 'qcow2', '-O', 'raw', SAMPLE, scratch.path('named.raw'));
   expect(run.out).not.toContain('detected');

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { requirePackage } from '../../../fixtures/peers.ts';
 import { rangesOf, withInUse } from '../../disk-image/test/qcow2-bitmap-bits.ts';
-import { useLoopDevices } from './loop-device.ts';
+import { useLoopDevices } from '../../../fixtures/loop-device.ts';
 import type { Ended } from './qemu-img-run.ts';
 import { comparable, ours, QEMU_IMG_BIN, run, theirs } from './qemu-img-run.ts';
 import { useScratch } from './scratch.ts';

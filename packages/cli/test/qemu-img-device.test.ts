@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { beforeEach, expect, test } from 'vitest';
 import { convertFile } from '@diskmorph/disk-image-node';
 import { requirePackage } from '../../../fixtures/peers.ts';
-import { useLoopDevices } from './loop-device.ts';
+import { useLoopDevices } from '../../../fixtures/loop-device.ts';
 import { ours, QEMU_IMG_BIN, run, theirs } from './qemu-img-run.ts';
 import { useScratch } from './scratch.ts';
 

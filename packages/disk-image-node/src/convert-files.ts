@@ -66,6 +66,12 @@ export interface ConversionChoices extends LaneChoice {
    * it; 128 MiB when absent, for less it takes longer than it saves.
    */
   readonly unseenFrom?: number;
+  /**
+   * `auto`: a target on the source's file system shares blocks with it where formats and file system allow it (XFS, btrfs
+   * and others), which takes neither time nor space; the first write to either makes a copy (the default). `never`: every
+   * target has blocks of its own, as it has in any case when it is to be preallocated.
+   */
+  readonly reflink?: 'auto' | 'never';
   /** Replace what is at the target; false when absent. */
   readonly overwrite?: boolean;
   /** Refuse a source that says that it stores so many times more guest bytes than its file takes; no limit when absent. */
@@ -189,6 +195,15 @@ async function makePlan({ source, bases }: OpenImages, request: FilesConversion)
 function digests({ verify, digest }: ConversionChoices): boolean {
   return verify !== false || digest !== false;
 }
+
+function sharesBlocks({ reflink, targets, zeroRule }: FilesConversion, { source }: ConversionPlan): boolean {
+  const allocates = targets.some(({ options }) => TAKING_SPACE.has(options?.['preallocation'] ?? 'off'));
+  if (allocates || zeroRule?.least === 0) return false;
+  return reflink !== 'never' && source.compressedBytes < source.dataBytes;
+}
+
+/** Values of the option `preallocation` that ask for blocks on disk which are there when the guest writes. */
+const TAKING_SPACE: ReadonlySet<string> = new Set(['falloc', 'full']);
 
 /** The names of the layout's files, the image's own last: it is renamed into place after all it refers to. */
 function fileNames(target: TargetPlan): string[] {
@@ -345,6 +360,7 @@ async function copyInto(
       lanes,
       shared: true,
       digest,
+      reflink: sharesBlocks(request, plan),
       now: () => performance.now(),
       onCopied: growing.advance,
       ...(resume.from === undefined ? {} : { resumeFrom: resume.from.state }),

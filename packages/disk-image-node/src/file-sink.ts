@@ -1,10 +1,13 @@
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, statfsSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import type { ByteSink } from '@diskmorph/disk-image';
+import { alignDown } from '@diskmorph/disk-image';
 import { blockDeviceSize } from './block-device.ts';
 import { deviceSink } from './device-sink.ts';
 import type { FilePipe } from './file-pipe.ts';
 import { descriptorOf } from './file-source.ts';
 import { ioError } from './io-error.ts';
+import type { FileSystemFacts } from './reflink.ts';
+import { fileSystemOf, reflinkBlock } from './reflink.ts';
 import type { SystemCalls } from './system-calls.ts';
 import { systemCalls } from './system-calls.ts';
 import { flushFile } from './flush-file.ts';
@@ -31,6 +34,7 @@ export function openFileSink(path: string, shownName: string, system: SystemCall
     for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
   };
   const pipe = copyingPipe(fd, system);
+  const fileSystem = fileSystemOf(path);
   const own = fstatSync(fd).isBlockDevice()
     ? deviceSink({
         size: blockDeviceSize(fd, path),
@@ -38,7 +42,8 @@ export function openFileSink(path: string, shownName: string, system: SystemCall
         zero: (offset, length) => system.punchHole(fd, offset, length),
       })
     : {
-        ...reservingSink(path, (offset, length) => system.reserve(fd, offset, length)),
+        ...reservingSink(fileSystem, (offset, length) => system.reserve(fd, offset, length)),
+        ...sharingSink(fileSystem, fd, system),
         ...pipe?.sink,
       };
   return {
@@ -68,8 +73,32 @@ export function openFileSink(path: string, shownName: string, system: SystemCall
  * ext4 does much of a write's work for each block, unless the blocks are taken before. Other file systems have not been
  * measured, and some would fill what they take with zeros.
  */
-function reservingSink(path: string, take: (offset: number, length: number) => void): Pick<ByteSink, 'reserve'> {
-  return fileSystemType(path) === EXT4_MAGIC ? { reserve: take } : {};
+function reservingSink(
+  fileSystem: FileSystemFacts | undefined,
+  take: (offset: number, length: number) => void,
+): Pick<ByteSink, 'reserve'> {
+  return fileSystem?.type === EXT4_MAGIC ? { reserve: take } : {};
+}
+
+/** Shares blocks with open files until the file system refuses for the first time: it would refuse again. */
+function sharingSink(
+  fileSystem: FileSystemFacts | undefined,
+  fd: number,
+  { reflink }: SystemCalls,
+): Pick<ByteSink, 'reflinkFrom'> {
+  const block = fileSystem === undefined ? undefined : reflinkBlock(fileSystem);
+  if (block === undefined || reflink === undefined) return {};
+  let isRefused = false;
+  return {
+    reflinkFrom(source, { offset, length }, to) {
+      const from = descriptorOf(source);
+      const whole = alignDown(length, block);
+      const isAligned = offset % block === 0 && to % block === 0;
+      if (isRefused || from === undefined || whole === 0 || !isAligned) return 0;
+      isRefused = !reflink({ fd: from, offset }, { fd, offset: to }, whole);
+      return isRefused ? 0 : whole;
+    },
+  };
 }
 
 /** Takes bytes from open files through a pipe that is made when it is first needed; undefined without pipes. */
@@ -94,14 +123,6 @@ function copyingPipe(fd: number, { openFilePipe }: SystemCalls): CopyingPipe | u
 interface CopyingPipe {
   readonly sink: Pick<ByteSink, 'copyFrom'>;
   close(): void;
-}
-
-function fileSystemType(path: string): number | undefined {
-  try {
-    return statfsSync(path).type;
-  } catch {
-    return undefined;
-  }
 }
 
 /** The sink without its flush: when the bytes reach the disk is left to the operating system. */

@@ -55,6 +55,7 @@ export function openFileSourceSync(path: string): ByteSource {
           readFully(file, offset + (done / length) * stride, into, { from: done, to: done + length });
         }
       },
+      ...readAheadOf(fd, systemCalls()),
       async close() {
         descriptors.delete(source);
         closeSync(fd);
@@ -135,6 +136,10 @@ function sourceSize(path: string, fd: number): number {
 function holesOf(fd: number, size: number): { readonly holes?: HoleFinder } {
   const holes = holeFinder(fd, size, systemCalls());
   return holes === undefined ? {} : { holes };
+}
+
+function readAheadOf(fd: number, { readAhead }: SystemCalls): Pick<ByteSource, 'readAhead'> {
+  return readAhead === undefined ? {} : { readAhead: (ranges) => readAhead(fd, ranges) };
 }
 
 /** Finds holes with the system's calls, or undefined where the file system cannot tell. */

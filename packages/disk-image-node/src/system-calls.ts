@@ -2,6 +2,10 @@ import { createRequire } from 'node:module';
 import os from 'node:os';
 import type { FilePipe } from './file-pipe.ts';
 import { filePipes } from './file-pipe.ts';
+import type { ReadAhead } from './read-ahead.ts';
+import { readAheads } from './read-ahead.ts';
+import type { Reflink } from './reflink.ts';
+import { reflinks } from './reflink.ts';
 
 /** System calls that Node has no function for. Each works on an open file descriptor; offsets and lengths in bytes. */
 export interface SystemCalls {
@@ -13,6 +17,10 @@ export interface SystemCalls {
   reserve(fd: number, offset: number, length: number): boolean;
   /** Makes a way for bytes from file to file, undefined where none can be made; absent where the system has none. */
   readonly openFilePipe?: () => FilePipe | undefined;
+  /** Brings ranges into memory that will soon be read; absent where the system cannot be asked to. */
+  readonly readAhead?: ReadAhead;
+  /** Lets files share blocks on disk; absent where the system knows no such thing. */
+  readonly reflink?: Reflink;
   /** Brings what was written to stable storage, while the thread waits. Throws the system's error, `ENOSYS` without one. */
   flush(fd: number): void;
 }
@@ -85,6 +93,8 @@ function linuxSystemCalls(): SystemCalls | undefined {
         functions.fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, BigInt(offset), BigInt(length)) === 0,
       reserve: (fd, offset, length) => functions.fallocate(fd, 0, BigInt(offset), BigInt(length)) === 0,
       openFilePipe: filePipes(ffi),
+      readAhead: readAheads(ffi),
+      reflink: reflinks(ffi),
       flush(fd) {
         if (functions.fsync(fd) !== 0) throw systemError('fsync', ffi.getInt32(functions.__errno_location()));
       },

@@ -72,6 +72,12 @@ export const convertCommand: Command = {
     CHECKSUM_OPTION,
     { long: 'no-verify', summary: 'Do not read the result back' },
     { long: 'no-digest', summary: 'With --no-verify: do not compute the content id either' },
+    {
+      long: 'reflink',
+      value: 'auto|never',
+      summary:
+        'auto: share blocks on disk with SRC where the file system can, so that nothing is copied (the default). never: DST has its own',
+    },
     ENTRY_OPTION,
     {
       ...UNPACK_DIR_OPTION,

@@ -8,6 +8,11 @@ export interface ByteSource {
   read(offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void>;
   /** Only where small reads are cheap: fills `into` with samples, at once. Throws as `read`. */
   readSamples?(samples: Samples, into: Uint8Array): void;
+  /**
+   * Only where reads wait for a disk: begins to bring ranges into memory that will soon be wanted, and returns before they
+   * are there. Does nothing where the first of them is there already. Never fails.
+   */
+  readAhead?(ranges: readonly FileRange[]): void;
   /** Ranges that surely read as zeros may be skipped by callers; undefined when the source cannot tell. */
   readonly holes?: HoleFinder;
   close(): Promise<void>;
@@ -17,6 +22,12 @@ export interface ByteSource {
 export interface Samples {
   readonly offset: number;
   readonly stride: number;
+  readonly length: number;
+}
+
+/** Bytes of a file. */
+export interface FileRange {
+  readonly offset: number;
   readonly length: number;
 }
 
@@ -49,7 +60,12 @@ export interface ByteSink {
    * from `offset` on to `to`. Returns how many it has copied, perhaps none, and never fails: what it left out fails when
    * it is read or written.
    */
-  copyFrom?(source: ByteSource, range: { readonly offset: number; readonly length: number }, to: number): number;
+  copyFrom?(source: ByteSource, range: FileRange, to: number): number;
+  /**
+   * Only where files can share blocks on disk: lets the range be the same blocks as that of `source`, which both keep until
+   * one is written. Returns and fails as `copyFrom`.
+   */
+  reflinkFrom?(source: ByteSource, range: FileRange, to: number): number;
   /** Returns when all that was written is on stable storage. */
   flush(): Promise<void>;
   close(): Promise<void>;

@@ -4,8 +4,8 @@ import { assert } from '../errors.ts';
 import type { HostBlock, PlacedRun, StoredUnit, TargetFile, TargetLayout, UnitEncoder } from '../image/target.ts';
 import { appends } from '../image/target.ts';
 import type { BaseChunk } from './base-chunk.ts';
+import type { DirectBytes } from './direct-bytes.ts';
 import type { PlacementCursor } from './lane-control.ts';
-import type { UnseenBytes } from './unseen-bytes.ts';
 import type { ZeroBlocks } from './zero-blocks.ts';
 
 /** Puts the chunk in one guest buffer where the layout says. Reused for chunk after chunk: encode, place, write. */
@@ -32,8 +32,8 @@ export interface PlacerPorts {
   readonly zeros: ZeroBlocks;
   /** What the target stands on; its chunk has been loaded before `encode`. */
   readonly base: BaseChunk | undefined;
-  /** What of the chunk is not in `guest` but goes straight from the source's file. */
-  readonly unseen?: UnseenBytes | undefined;
+  /** Writes what of the chunk may go straight from the source's file, where some may. */
+  readonly direct?: DirectBytes | undefined;
 }
 
 /** The placer for a layout; all files that hold guest bytes have the same placement. */
@@ -95,13 +95,12 @@ const LEAST_RESERVED = 128 * 1024;
 
 type WriteBytes = (sink: ByteSink, offset: number, bytes: Uint8Array) => Promise<void>;
 
-/** Writes views of the guest buffer; those of what is unseen say only which bytes they are. */
-function guestWriter({ guest, unseen }: PlacerPorts): WriteBytes {
-  if (unseen === undefined) return (sink, offset, bytes) => sink.write(offset, bytes);
+/** Writes views of the guest buffer; those of what goes directly say only which bytes they are. */
+function guestWriter({ guest, direct }: PlacerPorts): WriteBytes {
   return (sink, offset, bytes) => {
-    assert(bytes.buffer === guest.buffer, 'what is unseen is not encoded');
+    if (direct === undefined || bytes.buffer !== guest.buffer) return sink.write(offset, bytes);
     const start = bytes.byteOffset - guest.byteOffset;
-    return unseen.write(sink, offset, { start, end: start + bytes.length });
+    return direct.write(sink, offset, { start, end: start + bytes.length });
   };
 }
 

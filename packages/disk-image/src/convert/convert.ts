@@ -25,6 +25,8 @@ export interface ConversionPorts extends WorkPorts {
   readonly targets: readonly ConversionTarget[];
   /** False leaves the content id out, which saves the time to compute it; identifiers are then not unique. */
   readonly digest: boolean;
+  /** Targets may share blocks on disk with the source's file, where their sinks can; false when absent. */
+  readonly reflink?: boolean;
   /** The checkpoint to go on from; the sinks and the spool hold what it says. */
   readonly resumeFrom?: CollectedState;
   readonly checkpoints?: ConversionCheckpoints;
@@ -123,6 +125,9 @@ async function writePrologue(
   await own.flush();
 }
 
+/** Bytes of data. With fewer, looking for them in the tables takes longer than the disk lets one wait. */
+const WORTH_READING_AHEAD = 128 * 2 ** 20;
+
 async function copy(
   plan: ConversionPlan,
   ports: ConversionPorts,
@@ -147,6 +152,8 @@ async function copy(
     digest: ports.digest,
     layouts: plan.targets.map((target) => target.layout),
     ...(plan.unseen === undefined ? {} : { unseen: plan.unseen }),
+    readAhead: plan.source.dataBytes >= WORTH_READING_AHEAD,
+    ...(ports.reflink === undefined ? {} : { reflink: ports.reflink }),
     ...(plan.zeroRule === undefined ? {} : { zeroRule: plan.zeroRule }),
   };
   const onResults = (results: readonly ChunkResult[]): void => {

@@ -7,6 +7,7 @@ import { appends } from '../image/target.ts';
 import type { LaneControl, PlacementCursor, TakenChunk } from './lane-control.ts';
 import type { ChunkSlot, PreparedChunk } from './prepare-chunk.ts';
 import { chunkSlot, prepareChunk } from './prepare-chunk.ts';
+import { storedAhead } from './stored-ahead.ts';
 import type { WorkMap } from './work-map.ts';
 import type { ZeroRule } from './zero-rule.ts';
 
@@ -20,6 +21,10 @@ export interface LaneJob {
   readonly digest: boolean;
   /** True when bytes that need not be looked at may go from file to file unseen; zeros are then found by samples. */
   readonly unseen?: boolean;
+  /** True when so much is to be read that the disk should be asked for it before it is wanted. */
+  readonly readAhead?: boolean;
+  /** True when targets may share blocks on disk with the source's file. */
+  readonly reflink?: boolean;
   /** Where the bytes go: every target gets them from one read. None when the job only digests. */
   readonly layouts: readonly TargetLayout[];
   /** Which zeros are left out of the targets; blocks of `ZERO_BLOCK_SIZE` when absent. */
@@ -89,7 +94,8 @@ interface PlacedWork {
  */
 export async function runLane(job: LaneJob, ports: LanePorts, signal?: AbortSignal): Promise<void> {
   const { control } = ports;
-  const slots = slotPool(() => chunkSlot(job, ports));
+  const ahead = storedAhead(ports.source);
+  const slots = slotPool(() => chunkSlot(job, ports, ahead));
   const ordered = job.layouts.some(appends);
   const pending: PreparedChunk[] = [];
   const placed: PlacedWork[] = [];

@@ -6,11 +6,12 @@ import { baseChunk } from './base-chunk.ts';
 import type { ChunkPlacer } from './chunk-placer.ts';
 import { chunkPlacer } from './chunk-placer.ts';
 import { chunkHeight, contentTree, LEAF_SIZE } from './content-id.ts';
+import type { DirectBytes } from './direct-bytes.ts';
+import { directBytes } from './direct-bytes.ts';
 import type { LaneJob, LanePorts } from './lane.ts';
 import type { TakenChunk } from './lane-control.ts';
+import type { StoredAhead } from './stored-ahead.ts';
 import { readRanges } from './unit-walk.ts';
-import type { UnseenBytes } from './unseen-bytes.ts';
-import { unseenBytes } from './unseen-bytes.ts';
 import { dataParts } from './work-map.ts';
 import type { ByteRange, ZeroBlocks } from './zero-blocks.ts';
 import { ZERO_BLOCK_SIZE, zeroBlocks } from './zero-blocks.ts';
@@ -22,8 +23,10 @@ export interface ChunkSlot {
   readonly guest: Uint8Array;
   readonly zeros: ZeroBlocks;
   readonly bases: readonly BaseChunk[];
-  /** Undefined when every byte is read. */
-  readonly unseen: UnseenBytes | undefined;
+  /** Undefined when every byte is read and written. */
+  readonly direct: DirectBytes | undefined;
+  /** Shared by all slots of a lane. */
+  readonly ahead: StoredAhead;
   /** One for each target. */
   readonly placers: readonly ChunkPlacer[];
 }
@@ -36,13 +39,13 @@ export interface PreparedChunk {
   readonly dataBytes: number;
 }
 
-/** Room for one chunk at a time. */
-export function chunkSlot(job: LaneJob, ports: LanePorts): ChunkSlot {
+/** Room for one chunk at a time. All slots of a lane ask the same `ahead`. */
+export function chunkSlot(job: LaneJob, ports: LanePorts, ahead: StoredAhead): ChunkSlot {
   const guest = new Uint8Array(job.map.chunkSize);
   const zeroUnit = job.zeroRule === undefined ? ZERO_BLOCK_SIZE : zeroRuns(job.zeroRule).unit;
   const blockSize = Math.min(ZERO_BLOCK_SIZE, zeroUnit, ...job.layouts.map((layout) => layout.unitSize));
   const zeros = zeroBlocks(guest, blockSize, ports.codecs);
-  const unseen = unseenBytes(job, ports, guest);
+  const direct = directBytes(job, ports, { guest, ahead });
   const bases: BaseChunk[] = [];
   const placers = job.layouts.map((layout, index) => {
     const target = ports.targets[index];
@@ -50,9 +53,9 @@ export function chunkSlot(job: LaneJob, ports: LanePorts): ChunkSlot {
     assert((target.base === undefined) === (layout.overlay === undefined), 'an overlay has what it stands on');
     const base = target.base === undefined ? undefined : baseChunk(target.base, guest);
     if (base !== undefined) bases.push(base);
-    return chunkPlacer({ layout, encoder: target.encoder, sinks: target.sinks, guest, zeros, base, unseen });
+    return chunkPlacer({ layout, encoder: target.encoder, sinks: target.sinks, guest, zeros, base, direct });
   });
-  return { guest, zeros, bases, unseen, placers };
+  return { guest, zeros, bases, direct, ahead, placers };
 }
 
 /** Reads the next chunk into its room, finds zeros, digests and encodes. */
@@ -64,12 +67,13 @@ export async function prepareChunk(
   const { taken, slot, signal } = work;
   const offset = taken.chunk * job.map.chunkSize;
   const length = Math.min(job.map.chunkSize, job.virtualSize - offset);
-  if (slot.unseen === undefined) {
+  if (slot.direct === undefined) {
     const ranges = dataParts(job.map, taken.chunk, length);
+    if (job.readAhead === true) await slot.ahead.readAhead(offset);
     await readRanges(ports.source, { offset, into: slot.guest, ranges }, signal);
     slot.zeros.scan(length, ranges);
   } else {
-    const { seen, unseen } = await slot.unseen.divide(offset, length, signal);
+    const { seen, unseen } = await slot.direct.load({ index: taken.chunk, offset, length }, signal);
     slot.zeros.scan(length, seen);
     slot.zeros.countAsData(unseen);
   }

@@ -1,3 +1,5 @@
+import type { FileRange } from '../bytes/byte-source.ts';
+import { assert } from '../errors.ts';
 import type { DiskImage } from '../image/disk-image.ts';
 import type { Extent } from '../image/extent.ts';
 import { storedRanges } from '../image/file-holes.ts';
@@ -8,29 +10,75 @@ export interface StoredBytes extends ByteRange {
   readonly hostOffset: number | undefined;
 }
 
+/** What is stored on a disk, asked from the front to the back: offsets must ascend. */
+export interface StoredAhead {
+  within(start: number, end: number): Promise<readonly StoredBytes[]>;
+  /** Has the file begin to read what is stored from `start` on, where that must wait for a disk. */
+  readAhead(start: number): Promise<void>;
+}
+
+/** What is asked of an image. */
+export type StoringImage = Pick<DiskImage, 'virtualSize' | 'extents' | 'holes' | 'file'>;
+
+/** So many stored bytes are on their way from the disk while those before them are copied. */
+const READ_AHEAD = 16 * 2 ** 20;
+
 /**
- * What is stored in a range, for ranges that ascend: the image is asked once, from the first range to the end of the
- * disk, for to look for the next hole anew for each range can take longer than to copy it.
+ * The image is asked once, from the first range to the end of the disk, for to look for the next hole anew for each range
+ * can take longer than to copy it.
  */
-export function storedAhead(source: DiskImage): (start: number, end: number) => Promise<readonly StoredBytes[]> {
-  let coming: AsyncGenerator<StoredBytes> | undefined;
-  let next: StoredBytes | undefined;
-  return async (start, end) => {
-    if (coming === undefined) {
-      coming = storedFrom(source, start);
-      next = (await coming.next()).value;
-    }
-    const found: StoredBytes[] = [];
-    while (next !== undefined && next.start < end) {
-      if (next.end > start) found.push(clipped(next, start, end));
-      if (next.end > end) break;
-      next = (await coming.next()).value;
-    }
-    return found;
+export function storedAhead(source: StoringImage): StoredAhead {
+  const { file } = source;
+  let walk: AsyncGenerator<StoredBytes, undefined> | undefined;
+  /** What has been found and not yet passed. */
+  const found: StoredBytes[] = [];
+  /** Guest offset before which the file has begun to read. */
+  let begun = 0;
+  const findMore = async (from: number): Promise<boolean> => {
+    walk ??= storedFrom(source, from);
+    const { value } = await walk.next();
+    if (value !== undefined) found.push(value);
+    return value !== undefined;
+  };
+  const pass = (offset: number): void => {
+    const count = found.findIndex(({ end }) => end > offset);
+    found.splice(0, count < 0 ? found.length : count);
+  };
+  return {
+    async within(start, end) {
+      while ((found.at(-1)?.end ?? 0) < end && (await findMore(start)));
+      pass(start);
+      const inside: StoredBytes[] = [];
+      for (const stored of found) {
+        if (stored.start >= end) break;
+        inside.push(clipped(stored, start, end));
+      }
+      return inside;
+    },
+    async readAhead(start) {
+      if (file?.readAhead === undefined) return;
+      pass(start);
+      const ranges: FileRange[] = [];
+      let room = READ_AHEAD;
+      for (let i = 0; room > 0 && (i < found.length || (await findMore(start))); i++) {
+        const stored = found[i];
+        assert(stored !== undefined, 'what was found is there');
+        if (stored.end <= start) continue;
+        const first = Math.max(stored.start, start);
+        const from = Math.max(first, begun);
+        const to = Math.min(stored.end, first + room);
+        room -= stored.end - first;
+        if (to <= from) continue;
+        begun = to;
+        const { hostOffset } = stored;
+        if (hostOffset !== undefined) ranges.push({ offset: hostOffset + (from - stored.start), length: to - from });
+      }
+      if (ranges.length > 0) file.readAhead(ranges);
+    },
   };
 }
 
-async function* storedFrom(source: DiskImage, offset: number): AsyncGenerator<StoredBytes, undefined> {
+async function* storedFrom(source: StoringImage, offset: number): AsyncGenerator<StoredBytes, undefined> {
   const storedOf = storedRanges(source);
   for await (const extent of source.extents({ offset, length: source.virtualSize - offset })) {
     if (extent.state !== 'data') continue;

@@ -51,6 +51,7 @@ export async function convertIntoNew(job: NewImageJob, onPercent: (percent: numb
       callingThread: 'works',
       durability: job.durability,
       digest: !WITHOUT_IDENTIFIERS.has(driver),
+      reflink: request.allocateFile === 'no' ? 'auto' : 'never',
       ...(job.threads ? {} : { workers: 0 }),
       ...(zeroRule === undefined ? {} : { zeroRule }),
       onProgress: ({ phase, percent }) => {
