@@ -216,6 +216,6 @@ async function runConversion<T>(
       conversion_note: '',
     };
   } finally {
-    staging.release(jobId);
+    await staging.release(jobId);
   }
 }

@@ -35,7 +35,7 @@ export function stageStep<T>(parts: ImportParts<T>, of: StageOf): Step<ImportInp
         await parts.tools.unpack(path, unpacked, { ...unpacking, signal, onBytes: inPhase('unpack', report) });
         return { ...staged, file_path: unpacked, image_path: unpacked };
       } finally {
-        staging.release(jobId);
+        await staging.release(jobId);
       }
     },
     async revert(input) {

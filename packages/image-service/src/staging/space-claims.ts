@@ -10,8 +10,10 @@ import { join } from 'node:path';
 export interface SpaceClaims {
   /** From now on so many bytes are promised here. */
   tell(directory: string, bytes: number): Promise<void>;
-  /** What the others have promised. */
+  /** What the others have promised; claims of those that are no more are removed. */
   ofOthers(directory: string): Promise<number>;
+  /** Removes what processes that are no more have left. */
+  forgetGone(directory: string): Promise<void>;
   /** Nothing is promised any more. */
   close(): Promise<void>;
 }
@@ -30,8 +32,12 @@ export function spaceClaims(name: string): SpaceClaims {
   const withdraw = async (directory: string): Promise<void> => {
     told.delete(directory);
     await rm(join(directory, FOLDER, own), { force: true });
-    // Others may have theirs there.
-    await rmdir(join(directory, FOLDER)).catch(() => {});
+    await removeEmpty(join(directory, FOLDER));
+  };
+  const ofOthers = async (directory: string): Promise<number> => {
+    const names = await readdir(join(directory, FOLDER)).catch(() => []);
+    const claims = names.filter((each) => each !== own).map((each) => claimOf(join(directory, FOLDER, each), each));
+    return (await Promise.all(claims)).reduce((sum, each) => sum + each, 0);
   };
   const renew = (): void => {
     const time = new Date();
@@ -49,10 +55,10 @@ export function spaceClaims(name: string): SpaceClaims {
       }
       told.add(directory);
     },
-    async ofOthers(directory) {
-      const names = await readdir(join(directory, FOLDER)).catch(() => []);
-      const claims = names.filter((each) => each !== own).map((each) => claimOf(join(directory, FOLDER, each), each));
-      return (await Promise.all(claims)).reduce((sum, each) => sum + each, 0);
+    ofOthers,
+    async forgetGone(directory) {
+      await ofOthers(directory);
+      await removeEmpty(join(directory, FOLDER));
     },
     async close() {
       clearInterval(timer);
@@ -72,6 +78,11 @@ async function openClaim(folder: string, name: string): Promise<FileHandle> {
       if (!removed || attempt === MOST_ATTEMPTS) throw error;
     }
   }
+}
+
+/** Others may have their claims there; then it stays. */
+async function removeEmpty(folder: string): Promise<void> {
+  await rmdir(folder).catch(() => {});
 }
 
 /** The bytes of a claim; 0, and gone, when its process is. */

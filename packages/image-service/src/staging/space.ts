@@ -16,7 +16,10 @@ export interface SpaceLedger {
    * numbers, when the disk has not so many beyond the margin and all other promises.
    */
   reserve(owner: string, bytes: number, wish?: SpaceWish): Promise<void>;
-  release(owner: string): void;
+  /** Takes the promise back, for this process at once; ends when other processes can hear of it, and never throws. */
+  release(owner: string): Promise<void>;
+  /** Removes what processes that are no more have promised here. */
+  forgetGone(): Promise<void>;
 }
 
 /** All promises of a process: directories on one file system share its free bytes. */
@@ -118,12 +121,14 @@ export function spaceBook({ marginBytes, claims, disk = localDisk, now = Date.no
           await changed(waiting, signal);
         }
       },
-      release(owner) {
+      async release(owner) {
         const key = `${directory}\0${owner}`;
         if (!promised.delete(key)) return;
-        void tell(directory)?.catch(() => {});
         for (const wake of waiting) wake();
+        // A claim that somebody makes meanwhile must not be withdrawn after it was made.
+        await inTurn(async () => tell(directory)).catch(() => {});
       },
+      forgetGone: async () => claims?.forgetGone(directory),
     }),
   };
 }
@@ -170,7 +175,7 @@ export async function* promisedBytes(
       done += piece.length;
     }
   } finally {
-    ledger.release(owner);
+    await ledger.release(owner);
   }
 }
 

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 
 import { hostname, tmpdir } from 'node:os';
 import { Readable } from 'node:stream';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { copyBytes } from './copy.ts';
 import { stagingFault } from './errors.ts';
@@ -12,6 +13,7 @@ import { checkedId, pathInside, scratchSpace } from './scratch.ts';
 import { localPath } from './source-url.ts';
 import type { SpaceBook } from './space.ts';
 import { promisedBytes, spaceBook } from './space.ts';
+import type { SpaceClaims } from './space-claims.ts';
 import { spaceClaims } from './space-claims.ts';
 import { openStaging } from './staging.ts';
 
@@ -321,7 +323,7 @@ describe('S14: promises of space', () => {
       code: 'insufficient_space',
       message: 'The work needs 1 bytes of disk space, but only 0 are free for it',
     });
-    ledger.release('a');
+    await ledger.release('a');
     await ledger.reserve('b', 100);
   });
 
@@ -348,7 +350,7 @@ describe('S14: promises of space', () => {
     await ledger.reserve('a', 100);
     const waiting = ledger.reserve('b', 60);
     await expect(ledger.reserve('c', 101)).rejects.toMatchObject({ code: 'insufficient_space' });
-    ledger.release('a');
+    await ledger.release('a');
     await waiting;
   });
 
@@ -385,6 +387,28 @@ describe('S14: promises of space', () => {
     await expect(bytes.next()).rejects.toMatchObject({ code: 'insufficient_space' });
   });
 
+  test('a promise that is made while another is taken back is heard of, however long that takes', async () => {
+    let heard = 0;
+    const claims: SpaceClaims = {
+      async tell(_directory, bytes) {
+        if (bytes === 0) await delay(20);
+        heard = bytes;
+      },
+      ofOthers: async () => 0,
+      forgetGone: async () => {},
+      close: async () => {},
+    };
+    const disk = { free: async () => 110, total: async () => 110, id: async () => '' };
+    const ledger = spaceBook({ marginBytes: 10, claims, disk }).ledger('d');
+    await ledger.reserve('a', 70);
+    const released = ledger.release('a');
+    await ledger.reserve('b', 60);
+    await released;
+    expect(heard).toBe(60);
+    await ledger.release('b');
+    expect(heard).toBe(0);
+  });
+
   test('processes that share a directory hear of each other; what a dead one has claimed is free', async () => {
     const disk = { free: async () => 110, total: async () => 110, id: async () => '' };
     const [one, other] = [spaceClaims('one'), spaceClaims('other')];
@@ -394,8 +418,9 @@ describe('S14: promises of space', () => {
     await theirs?.reserve('a', 30);
     await one.close();
     await theirs?.reserve('a', 100);
-    await other.close();
+    await theirs?.release('a');
     expect(await readdir(dir)).toEqual([]);
+    await other.close();
     const dead = join(dir, '.diskmorph-space', `${hostname()}.${2 ** 22 + 1}.x`);
     await mkdir(join(dir, '.diskmorph-space'));
     await writeFile(dead, Buffer.alloc(100));

@@ -54,6 +54,10 @@ export function openStaging(options: {
   return {
     ...scratch,
     ...space,
+    async keepOnly(choose) {
+      await space.forgetGone();
+      return scratch.keepOnly(choose);
+    },
     pathOf: async (jobId, fileName) => pathInside(await scratch.directory(checkedId(jobId)), fileName),
     async bringIn(owner, copy) {
       const source = await stat(copy.from).catch((error: unknown) => {

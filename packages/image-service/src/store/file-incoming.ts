@@ -16,7 +16,9 @@ export type CopyFile = (
 export interface RoomLedger {
   /** Throws when the disk has no room for them beside all other promises; the message has the figures. */
   reserve(owner: string, bytes: number): Promise<void>;
-  release(owner: string): void;
+  release(owner: string): Promise<void>;
+  /** Removes what processes that are no more have been promised. */
+  forgetGone(): Promise<void>;
 }
 
 /** Bytes on their way into a directory. */
@@ -56,7 +58,7 @@ export async function bringIn(incoming: Incoming): Promise<number> {
     await rm(temporary, { force: true }).catch(() => {});
     throw error;
   } finally {
-    incoming.room?.release(temporary);
+    await incoming.room?.release(temporary);
   }
 }
 

@@ -121,6 +121,25 @@ test('leftovers of this installation are cleared, those of others stay', async (
   expect((await files()).sort()).toEqual([theirs, 'readme'].sort());
 });
 
+test('with them goes what processes that are no more were promised, in each directory', async () => {
+  const forgotten: string[] = [];
+  const paths = ['store', 'second'].map((name) => join(dir, name));
+  await mkdir(join(dir, 'second'));
+  const store = fileStore({
+    id: 's',
+    directories: paths.map((path) => ({ path, weight: 0 })),
+    instanceId: INSTANCE,
+    copy,
+    room: (path) => ({
+      reserve: async () => {},
+      release: async () => {},
+      forgetGone: async () => void forgotten.push(path),
+    }),
+  });
+  await store.clearLeftovers();
+  expect(forgotten).toEqual(paths);
+});
+
 test.each(['../content', `${IMAGE}`, `${IMAGE}.1/../../content`, ''])(
   'the location %j leads nowhere',
   async (location) => {

@@ -77,10 +77,12 @@ export function fileStore(options: FileStoreOptions): ImageStore {
       requireImageId(imageId);
       await removeUnfinished(options, (unfinished) => unfinished === imageId).catch(fault('residue cannot be removed'));
     },
-    clearLeftovers: (kept) =>
-      removeUnfinished(options, (imageId) => kept?.images.includes(imageId) !== true, kept).catch(
+    async clearLeftovers(kept) {
+      for (const { path } of directories) await options.room?.(path).forgetGone();
+      await removeUnfinished(options, (imageId) => kept?.images.includes(imageId) !== true, kept).catch(
         fault('residue cannot be removed'),
-      ),
+      );
+    },
     async checkReady() {
       const wanted = constants.R_OK | constants.W_OK | constants.X_OK;
       const checks = directories.map(({ path }) => access(path, wanted));

@@ -229,7 +229,7 @@ async function openByPlan(
     return made;
   } finally {
     // What was written is on the disk now, and counts there.
-    parts.space.release(plan.id);
+    await parts.space.release(plan.id);
     await release();
   }
 }

@@ -65,7 +65,8 @@ function disk(freeBytes: number): SpaceLedger {
     async reserve(_owner, bytes) {
       if (open.size > 0 || bytes > freeBytes) throw new StagingError('insufficient_space', 'no room');
     },
-    release() {},
+    async release() {},
+    async forgetGone() {},
   };
 }
 

@@ -82,7 +82,7 @@ async function fetchForm<T>(parts: ImportParts<T>, { image, key, path, context }
       os_hash_value: digests.sha512,
     };
   } finally {
-    staging.release(jobId);
+    await staging.release(jobId);
   }
 }
 

@@ -28,7 +28,7 @@ export function fetchStep<T>(parts: ImportParts<T>, of: StageOf): Step<Conversio
         );
         return { file_path: path, source_path: path, image_path: path, source_size: sizeBytes };
       } finally {
-        staging.release(jobId);
+        await staging.release(jobId);
       }
     },
     revert: async (input) => staging.discard(await pathOf(input)),

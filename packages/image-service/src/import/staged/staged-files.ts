@@ -18,7 +18,7 @@ export function stagedFiles(staging: Staging): StagedData {
         const path = await pathOf(imageId);
         return await staging.receive(path, promisedBytes(staging, { owner: imageId, bytes, totalBytes }));
       } finally {
-        staging.release(imageId);
+        await staging.release(imageId);
       }
     },
     sizeOf,
