@@ -138,8 +138,12 @@ function holesOf(fd: number, size: number): { readonly holes?: HoleFinder } {
   return holes === undefined ? {} : { holes };
 }
 
-function readAheadOf(fd: number, { readAhead }: SystemCalls): Pick<ByteSource, 'readAhead'> {
-  return readAhead === undefined ? {} : { readAhead: (ranges) => readAhead(fd, ranges) };
+function readAheadOf(fd: number, { readAhead }: SystemCalls): Pick<ByteSource, 'readAhead' | 'isInMemory'> {
+  if (readAhead === undefined) return {};
+  return {
+    readAhead: (ranges) => readAhead.begin(fd, ranges),
+    isInMemory: (offset) => readAhead.isInMemory(fd, offset),
+  };
 }
 
 /** Finds holes with the system's calls, or undefined where the file system cannot tell. */

@@ -33,12 +33,16 @@ describe.runIf(process.platform === 'linux')('reading ahead', () => {
     await forget();
     if ((await residentBytes()) > 0) skip(`the file system of ${tmpdir()} keeps all files in memory`);
     const fd = openSync(file, 'r');
+    const within = 4.5 * MiB;
+    const isInMemory = (offset: number): boolean | undefined => systemCalls().readAhead?.isInMemory(fd, offset);
+    expect(isInMemory(within)).toBe(false);
     const ranges = [
       { offset: 0, length: MiB },
       { offset: 4 * MiB, length: 2 * MiB },
     ];
-    systemCalls().readAhead?.(fd, ranges);
+    systemCalls().readAhead?.begin(fd, ranges);
     await vi.waitFor(async () => expect(await residentBytes()).toBeGreaterThanOrEqual(3 * MiB), { timeout: 10_000 });
+    expect(isInMemory(within)).toBe(true);
     closeSync(fd);
   });
 
@@ -49,8 +53,9 @@ describe.runIf(process.platform === 'linux')('reading ahead', () => {
     ['of what is not open', () => -1, { offset: 0, length: MiB }],
   ])('never fails: %s', (_what, open, range) => {
     const fd = open();
-    expect(() => systemCalls().readAhead?.(fd, [range])).not.toThrow();
-    expect(() => systemCalls().readAhead?.(fd, [])).not.toThrow();
+    expect(() => systemCalls().readAhead?.begin(fd, [range])).not.toThrow();
+    expect(() => systemCalls().readAhead?.begin(fd, [])).not.toThrow();
+    expect(() => systemCalls().readAhead?.isInMemory(fd, range.offset)).not.toThrow();
     if (fd >= 0) closeSync(fd);
   });
 
@@ -62,7 +67,7 @@ describe.runIf(process.platform === 'linux')('reading ahead', () => {
     for (let i = 0; i < 200; i++) {
       for (let small = 0; small < 100; small++) kept.push(new Uint8Array(1 + (small % 64)));
       if (i % 20 === 0) collect();
-      systemCalls().readAhead?.(fd, [{ offset: i * 4096, length: 4096 }]);
+      systemCalls().readAhead?.begin(fd, [{ offset: i * 4096, length: 4096 }]);
     }
     closeSync(fd);
     expect(kept.every((bytes) => bytes.every((byte) => byte === 0))).toBe(true);

@@ -13,6 +13,8 @@ export interface ByteSource {
    * are there. Does nothing where the first of them is there already. Never fails.
    */
   readAhead?(ranges: readonly FileRange[]): void;
+  /** Only where reads wait for a disk: can the byte at `offset` be read without? Never fails. */
+  isInMemory?(offset: number): boolean;
   /** Ranges that surely read as zeros may be skipped by callers; undefined when the source cannot tell. */
   readonly holes?: HoleFinder;
   close(): Promise<void>;

@@ -7,6 +7,7 @@ import { createControlMemory, laneControl } from './lane-control.ts';
 import type { ProgressListener } from './progress.ts';
 import { progressMeter } from './progress.ts';
 import type { WorkMap } from './work-map.ts';
+import { isInMemory, isWorthReadingAhead, storedAhead } from './stored-ahead.ts';
 import { readRanges } from './unit-walk.ts';
 import { countDataChunks, dataParts, emptyWorkMap, markData } from './work-map.ts';
 
@@ -14,6 +15,8 @@ import { countDataChunks, dataParts, emptyWorkMap, markData } from './work-map.t
 export interface CompareJob {
   readonly map: WorkMap;
   readonly control: SharedArrayBuffer | ArrayBuffer;
+  /** True when so much is to be read that the disk should be asked for it before it is wanted. */
+  readonly readAhead: boolean;
 }
 
 /** What one lane compares with. */
@@ -55,8 +58,10 @@ export interface ComparePorts {
 export async function compareImages(first: DiskImage, second: DiskImage, ports: ComparePorts): Promise<Comparison> {
   const virtualSize = Math.max(first.virtualSize, second.virtualSize);
   const map = emptyWorkMap(virtualSize, 1, ports.shared);
-  await markData(map, first, ports.signal);
-  await markData(map, second, ports.signal);
+  const ofFirst = await markData(map, first, ports.signal);
+  const ofSecond = await markData(map, second, ports.signal);
+  const isMuch = isWorthReadingAhead(ofFirst.dataBytes + ofSecond.dataBytes);
+  const readAhead = isMuch && !((await isInMemory(first)) && (await isInMemory(second)));
   const control = createControlMemory(ports.shared, 0, []);
   const meter = progressMeter('compare', countDataChunks(map) * map.chunkSize, {
     now: ports.now,
@@ -64,7 +69,7 @@ export async function compareImages(first: DiskImage, second: DiskImage, ports: 
   });
   let done = 0;
   const firstDifference = await ports.lanes(
-    { map, control },
+    { map, control, readAhead },
     (chunks) => meter.update((done += chunks) * map.chunkSize),
     ports.signal,
   );
@@ -94,9 +99,11 @@ export async function runCompareLane(
 ): Promise<number | undefined> {
   const { chunkSize } = job.map;
   const buffers = [new Uint8Array(chunkSize), new Uint8Array(chunkSize)] as const;
+  const aheads = job.readAhead ? [storedAhead(ports.first), storedAhead(ports.second)] : [];
   let unreported = 0;
   for (let taken = ports.control.take(); taken !== undefined; taken = ports.control.take()) {
     const offset = taken.chunk * chunkSize;
+    for (const ahead of aheads) await ahead.readAhead(offset);
     const ranges = dataParts(job.map, taken.chunk, chunkSize);
     await readRanges(ports.first, { offset, into: buffers[0], ranges }, signal);
     await readRanges(ports.second, { offset, into: buffers[1], ranges }, signal);

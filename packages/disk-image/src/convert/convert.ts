@@ -15,6 +15,7 @@ import { progressMeter } from './progress.ts';
 import type { CollectedState, ResultCollector } from './result-collector.ts';
 import { initialState, resultCollector } from './result-collector.ts';
 import type { RunSpool } from './run-spool.ts';
+import { isWorthReadingAhead } from './stored-ahead.ts';
 import type { WorkMap } from './work-map.ts';
 
 /** What a conversion works with. */
@@ -125,9 +126,6 @@ async function writePrologue(
   await own.flush();
 }
 
-/** Bytes of data. With fewer, looking for them in the tables takes longer than the disk lets one wait. */
-const WORTH_READING_AHEAD = 128 * 2 ** 20;
-
 async function copy(
   plan: ConversionPlan,
   ports: ConversionPorts,
@@ -152,7 +150,7 @@ async function copy(
     digest: ports.digest,
     layouts: plan.targets.map((target) => target.layout),
     ...(plan.unseen === undefined ? {} : { unseen: plan.unseen }),
-    readAhead: plan.source.dataBytes >= WORTH_READING_AHEAD,
+    readAhead: isWorthReadingAhead(plan.source.dataBytes),
     ...(ports.reflink === undefined ? {} : { reflink: ports.reflink }),
     ...(plan.zeroRule === undefined ? {} : { zeroRule: plan.zeroRule }),
   };

@@ -6,6 +6,7 @@ import { createControlMemory, laneControl } from './lane-control.ts';
 import type { ProgressListener, ProgressPhase } from './progress.ts';
 import { progressMeter } from './progress.ts';
 import { initialState, resultCollector } from './result-collector.ts';
+import { isInMemory, isWorthReadingAhead } from './stored-ahead.ts';
 import { countDataChunks, emptyWorkMap, markData } from './work-map.ts';
 
 /** Runs all lanes of a job and gives their results, in no particular order. Stops every lane when one fails. */
@@ -50,7 +51,7 @@ export async function digestImage(
   phase: ProgressPhase = 'digest',
 ): Promise<ContentDigest> {
   const map = emptyWorkMap(image.virtualSize, 1, ports.shared);
-  await markData(map, image, ports.signal);
+  const found = await markData(map, image, ports.signal);
   const state = initialState([]);
   const control = createControlMemory(ports.shared, 0, []);
   const collector = resultCollector({ virtualSize: image.virtualSize, map, codecs: ports.codecs, spools: [], state });
@@ -58,7 +59,14 @@ export async function digestImage(
     now: ports.now,
     onProgress: ports.onProgress,
   });
-  const job: LaneJob = { virtualSize: image.virtualSize, map, control, digest: true, layouts: [] };
+  const job: LaneJob = {
+    virtualSize: image.virtualSize,
+    map,
+    control,
+    digest: true,
+    readAhead: isWorthReadingAhead(found.dataBytes) && !(await isInMemory(image)),
+    layouts: [],
+  };
   const onResults = (results: readonly ChunkResult[]): void => {
     collector.accept(results);
     meter.update(collector.state().chunksDone * map.chunkSize);

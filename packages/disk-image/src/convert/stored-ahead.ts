@@ -22,6 +22,15 @@ export type StoringImage = Pick<DiskImage, 'virtualSize' | 'extents' | 'holes' |
 
 /** So many stored bytes are on their way from the disk while those before them are copied. */
 const READ_AHEAD = 16 * 2 ** 20;
+/** Guest bytes between two looks at what is on its way. */
+const READ_AHEAD_STEP = 2 * 2 ** 20;
+/** Bytes of data. With fewer, looking for them in the tables takes longer than the disk lets one wait. */
+const WORTH_READING_AHEAD = 128 * 2 ** 20;
+
+/** Is there so much data that the disk should be asked for it before it is wanted? */
+export function isWorthReadingAhead(dataBytes: number): boolean {
+  return dataBytes >= WORTH_READING_AHEAD;
+}
 
 /**
  * The image is asked once, from the first range to the end of the disk, for to look for the next hole anew for each range
@@ -34,6 +43,8 @@ export function storedAhead(source: StoringImage): StoredAhead {
   const found: StoredBytes[] = [];
   /** Guest offset before which the file has begun to read. */
   let begun = 0;
+  /** Guest offset from which on is looked again. */
+  let nextLook = 0;
   const findMore = async (from: number): Promise<boolean> => {
     walk ??= storedFrom(source, from);
     const { value } = await walk.next();
@@ -56,7 +67,8 @@ export function storedAhead(source: StoringImage): StoredAhead {
       return inside;
     },
     async readAhead(start) {
-      if (file?.readAhead === undefined) return;
+      if (file?.readAhead === undefined || start < nextLook || start >= source.virtualSize) return;
+      nextLook = start + READ_AHEAD_STEP;
       pass(start);
       const ranges: FileRange[] = [];
       let room = READ_AHEAD;
@@ -78,9 +90,30 @@ export function storedAhead(source: StoringImage): StoredAhead {
   };
 }
 
-async function* storedFrom(source: StoringImage, offset: number): AsyncGenerator<StoredBytes, undefined> {
+/** Places on a disk that are tried, and the guest bytes looked at in each. */
+const TRIED_PLACES = 64;
+const PLACE_SIZE = 64 * 1024;
+
+/** Is what is stored in memory already, wherever it is tried? No where that cannot be told. */
+export async function isInMemory(source: StoringImage): Promise<boolean> {
+  const { file, virtualSize } = source;
+  if (file?.isInMemory === undefined) return false;
+  const step = Math.max(PLACE_SIZE, Math.ceil(virtualSize / TRIED_PLACES));
+  for (let offset = 0; offset < virtualSize; offset += step) {
+    for await (const { hostOffset } of storedFrom(source, offset, Math.min(offset + PLACE_SIZE, virtualSize))) {
+      if (hostOffset !== undefined && !file.isInMemory(hostOffset)) return false;
+    }
+  }
+  return true;
+}
+
+async function* storedFrom(
+  source: StoringImage,
+  offset: number,
+  end: number = source.virtualSize,
+): AsyncGenerator<StoredBytes, undefined> {
   const storedOf = storedRanges(source);
-  for await (const extent of source.extents({ offset, length: source.virtualSize - offset })) {
+  for await (const extent of source.extents({ offset, length: end - offset })) {
     if (extent.state !== 'data') continue;
     for (const stored of storedOf(extent)) {
       const hostOffset = hostOffsetOf(extent, stored.offset);
