@@ -179,8 +179,8 @@ interface Served extends Installation {
   call(path: string, init?: RequestInit): Promise<Response>;
   /** Asks for an import of the slow file and gives the path of its task. */
   begin(): Promise<string>;
-  /** What the events of the task say, until its end. */
-  events(task: string): Promise<string>;
+  /** What the events of the task say, until its end; `onText` gets all of it that has come, whenever more comes. */
+  events(task: string, onText?: (told: string) => void): Promise<string>;
 }
 
 async function serve(more: Readonly<Record<string, string>> = {}): Promise<Served> {
@@ -223,7 +223,15 @@ async function serve(more: Readonly<Record<string, string>> = {}): Promise<Serve
       expect(answer.status).toBe(201);
       return answer.headers.get('location') ?? '';
     },
-    events: async (task) => (await call(`${task}/events`)).text(),
+    async events(task, onText) {
+      const { body } = await call(`${task}/events`);
+      let told = '';
+      for await (const text of body?.pipeThrough(new TextDecoderStream()) ?? []) {
+        told += text;
+        onText?.(told);
+      }
+      return told;
+    },
   };
 }
 
@@ -233,11 +241,13 @@ describe('over the API of a process that runs nothing itself', () => {
     await served.worker();
     const task = await served.begin();
     await served.file.asked(1);
-    const events = served.events(task);
+    const moves = Promise.withResolvers<void>();
+    const events = served.events(task, (told) => {
+      if (/event: progress\ndata: {"phase":"stage"/.test(told)) moves.resolve();
+    });
+    await moves.promise;
     expect((await served.call(`${task}/actions/cancel`, { method: 'POST' })).status).toBe(202);
-    const told = await events;
-    expect(told).toMatch(/event: progress\ndata: {"phase":"stage"/);
-    expect(told).toMatch(/"error_code":"cancelled"/);
+    expect(await events).toMatch(/"error_code":"cancelled"/);
     expect(await served.world.files()).toEqual([]);
   });
 
