@@ -55,8 +55,9 @@ export function openStaging(options: {
     ...scratch,
     ...space,
     async keepOnly(choose) {
+      const residue = await scratch.keepOnly(choose);
       await space.forgetGone();
-      return scratch.keepOnly(choose);
+      return residue;
     },
     pathOf: async (jobId, fileName) => pathInside(await scratch.directory(checkedId(jobId)), fileName),
     async bringIn(owner, copy) {

@@ -78,10 +78,12 @@ export function fileStore(options: FileStoreOptions): ImageStore {
       await removeUnfinished(options, (unfinished) => unfinished === imageId).catch(fault('residue cannot be removed'));
     },
     async clearLeftovers(kept) {
-      for (const { path } of directories) await options.room?.(path).forgetGone();
-      await removeUnfinished(options, (imageId) => kept?.images.includes(imageId) !== true, kept).catch(
-        fault('residue cannot be removed'),
-      );
+      try {
+        await removeUnfinished(options, (imageId) => kept?.images.includes(imageId) !== true, kept);
+        for (const { path } of directories) await options.room?.(path).forgetGone();
+      } catch (error) {
+        fault('residue cannot be removed')(error);
+      }
     },
     async checkReady() {
       const wanted = constants.R_OK | constants.W_OK | constants.X_OK;
